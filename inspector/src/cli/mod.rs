@@ -1,0 +1,4 @@
+//! cli
+use std::process::ExitCode;
+/// Runs.
+pub fn main() -> ExitCode { ExitCode::SUCCESS }

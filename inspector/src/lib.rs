@@ -1,0 +1,13 @@
+//! A pod namespace inspector: which containers of this node share which namespaces, who owns each, and what
+//! dies if the owner dies.
+//!
+//! `source` (the only module that touches the machine) fills an [`observation::Observation`]; `state`,
+//! `findings` and `view` are pure functions of it; `render` prints. See `docs/architecture.md`.
+
+pub mod cli;
+pub mod findings;
+pub mod observation;
+pub mod render;
+pub mod source;
+pub mod state;
+pub mod view;

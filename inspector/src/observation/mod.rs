@@ -1,0 +1,160 @@
+//! What the sources saw, and nothing else: the only input of `state`.
+//!
+//! An [`Observation`] is plain, serializable data. `inspector record` writes it and `--replay` reads it, so
+//! everything that an answer depends on has to be in here; nothing in this module touches the machine, and
+//! nothing in here is a judgement.
+
+mod declared;
+mod kind;
+mod task;
+
+pub use declared::{
+    DeclaredContainer, DeclaredPod, Declaration, Mount, MountKind, Origin, Runtime, RuntimeState,
+};
+pub use kind::{HostNamespaces, Inodes, Kind};
+pub use task::{Behaviour, ProcessKey, Task, Wait};
+
+use serde::{Deserialize, Serialize};
+
+/// Everything that was seen of one node at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Observation {
+    /// The machine and the moment.
+    pub node: Node,
+    /// Where [`Self::tasks`] come from.
+    pub source: TaskSource,
+    /// The process that looked: left out of every verdict.
+    pub reader: Reader,
+    /// The node's own namespaces.
+    pub host: HostNamespaces,
+    /// One for each process, and one for each thread whose namespaces differ from its leader's; sorted by pid.
+    pub tasks: Vec<Task>,
+    /// Processes that were there but whose namespaces could not be read.
+    pub unreadable: u64,
+    /// What the runtimes know of their containers, exited ones too.
+    pub containers: Vec<DeclaredContainer>,
+    /// Pods that a runtime or orchestrator declares as such (a CRI sandbox, a Podman pod).
+    pub pods: Vec<DeclaredPod>,
+    /// How the processes of those containers behave whose class depends on it.
+    pub behaviours: Vec<Behaviour>,
+    /// Bind mounts of namespaces.
+    pub pins: Vec<Pin>,
+    /// Each runtime that was asked, and how that went.
+    pub runtimes: Vec<RuntimeReport>,
+    /// What could not be read, and why.
+    pub gaps: Vec<Gap>,
+}
+
+/// The machine and the moment of an observation.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Node {
+    /// The node's name (`uname -n`).
+    pub name: String,
+    /// The kernel's release (`uname -r`).
+    pub kernel: String,
+    /// Wall-clock time of the observation, RFC 3339.
+    pub time: Option<jiff::Timestamp>,
+    /// Time since boot at the observation, suspend included (`CLOCK_BOOTTIME`), in nanoseconds.
+    pub boottime_ns: u64,
+    /// Clock ticks a second (`sysconf(_SC_CLK_TCK)`): the unit of start times in `/proc/PID/stat`.
+    pub ticks_per_second: u64,
+    /// Distinguishes boots of one machine (`/proc/sys/kernel/random/boot_id`).
+    pub boot_id: String,
+}
+
+impl Node {
+    /// The wall-clock time of a moment given in nanoseconds since boot.
+    #[must_use]
+    pub fn wall_clock(&self, boottime_ns: u64) -> Option<jiff::Timestamp> {
+        let ago = i64::try_from(self.boottime_ns).ok()? - i64::try_from(boottime_ns).ok()?;
+        self.time?.checked_sub(jiff::SignedDuration::from_nanos(ago)).ok()
+    }
+
+    /// A start time in clock ticks since boot, as `/proc/PID/stat` (field 22) gives it.
+    #[must_use]
+    pub fn ticks(&self, start_boottime_ns: u64) -> u64 {
+        // Ticks divide a second evenly on every architecture, so the kernel's own rounding (down) is this one.
+        start_boottime_ns / (1_000_000_000 / self.ticks_per_second.clamp(1, 1_000_000_000))
+    }
+}
+
+/// Where the facts about tasks come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TaskSource {
+    /// The eBPF task iterator.
+    Bpf,
+    /// A walk of /proc.
+    #[default]
+    Procfs,
+}
+
+/// The process that looked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reader {
+    /// Its pid, as its /proc numbers it.
+    pub pid: u32,
+    /// Its effective uid.
+    pub euid: u32,
+}
+
+/// A bind mount of a namespace: it keeps the namespace alive without any process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pin {
+    /// The namespace's kind.
+    pub kind: Kind,
+    /// The namespace's inode.
+    pub inode: u32,
+    /// Where it is mounted, as the host's mountinfo says it.
+    pub path: String,
+}
+
+/// How asking one runtime went.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuntimeReport {
+    /// Which runtime.
+    pub runtime: Runtime,
+    /// The socket or folder that was asked.
+    pub endpoint: String,
+    /// The outcome.
+    pub status: RuntimeStatus,
+    /// What a reader should know about it: a version, or what went wrong.
+    pub detail: String,
+}
+
+/// The outcome of asking a runtime.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RuntimeStatus {
+    /// It answered in full.
+    Ok,
+    /// It is not on this node.
+    Absent,
+    /// It is there, and the reader may not ask it.
+    Denied,
+    /// It is there, and its answer was late, wrong or too long.
+    Error,
+}
+
+/// Something that could not be read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gap {
+    /// What is missing from the answer.
+    pub what: String,
+    /// Why, and what would mend it.
+    pub why: String,
+    /// Whether a verdict could come out otherwise had it been read.
+    pub could_change_verdict: bool,
+}
+
+impl Gap {
+    /// A gap that could change a verdict.
+    pub fn deciding(what: impl Into<String>, why: impl Into<String>) -> Self {
+        Self { what: what.into(), why: why.into(), could_change_verdict: true }
+    }
+
+    /// A gap in detail only.
+    pub fn detail(what: impl Into<String>, why: impl Into<String>) -> Self {
+        Self { what: what.into(), why: why.into(), could_change_verdict: false }
+    }
+}

@@ -1,0 +1,113 @@
+//! Everything that touches the machine. It reports what it saw and what it could not see; it judges nothing.
+//!
+//! Each reader has a file of its own and returns plain data ([`crate::observation`]) together with its gaps;
+//! [`collect`] asks them in order. Nothing here panics, blocks without a limit, or drops an error in silence.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::observation::{DeclaredContainer, DeclaredPod, Gap, Runtime, RuntimeReport, Task};
+
+/// Which reader of tasks to use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TaskChoice {
+    /// The faster one that works.
+    #[default]
+    Auto,
+    /// The eBPF task iterator, or an error.
+    Bpf,
+    /// A walk of /proc.
+    Procfs,
+}
+
+/// Where to look for pins and open descriptors of namespaces.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HoldersScope {
+    /// The host's mount namespace and the runtimes'.
+    #[default]
+    Host,
+    /// Every mount namespace.
+    All,
+}
+
+/// What a user can say about where and how long to look.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Which reader of tasks.
+    pub tasks: TaskChoice,
+    /// Where the host's /proc, /run, /var/lib and /sys/fs/cgroup are to be seen.
+    pub host_root: PathBuf,
+    /// Sockets of runtimes, besides the usual ones. A runtime named here is asked there only.
+    pub sockets: Vec<(Runtime, PathBuf)>,
+    /// How long everything together may take.
+    pub timeout: Duration,
+    /// Where to look for pins.
+    pub holders: HoldersScope,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            tasks: TaskChoice::Auto,
+            host_root: PathBuf::from("/"),
+            sockets: Vec::new(),
+            timeout: Duration::from_secs(30),
+            holders: HoldersScope::Host,
+        }
+    }
+}
+
+/// The options of one collection, resolved: where, and until when.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// What the user said.
+    pub options: Options,
+    /// When to stop waiting.
+    pub deadline: Instant,
+}
+
+impl Context {
+    /// Starts the clock.
+    #[must_use]
+    pub fn new(options: Options) -> Self {
+        let deadline = Instant::now() + options.timeout;
+        Self { options, deadline }
+    }
+
+    /// A path of the host (absolute), as it is to be seen here.
+    #[must_use]
+    pub fn host(&self, path: impl AsRef<Path>) -> PathBuf {
+        let path = path.as_ref();
+        self.options.host_root.join(path.strip_prefix("/").unwrap_or(path))
+    }
+
+    /// What is left of the time, at most `limit`.
+    #[must_use]
+    pub fn time_left(&self, limit: Duration) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now()).min(limit)
+    }
+}
+
+/// What a reader of tasks saw.
+#[derive(Clone, Debug, Default)]
+pub struct TaskScan {
+    /// Processes, and threads that differ from their leader; sorted by pid.
+    pub tasks: Vec<Task>,
+    /// Processes that were there but whose namespaces could not be read.
+    pub unreadable: u64,
+    /// What could not be read.
+    pub gaps: Vec<Gap>,
+}
+
+/// What the runtimes said.
+#[derive(Clone, Debug, Default)]
+pub struct RuntimeFacts {
+    /// Their containers.
+    pub containers: Vec<DeclaredContainer>,
+    /// Their pods.
+    pub pods: Vec<DeclaredPod>,
+    /// How asking them went.
+    pub reports: Vec<RuntimeReport>,
+    /// What could not be read.
+    pub gaps: Vec<Gap>,
+}

@@ -1,0 +1,7 @@
+//! The answer, in the words of the output contract (`docs/json.md`): plain data, ready to be printed.
+//!
+//! Nothing here reads the machine or decides anything; `state` and `findings` fill it, `render` prints it.
+
+mod model;
+
+pub use model::*;
