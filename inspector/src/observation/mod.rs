@@ -54,6 +54,9 @@ pub struct Node {
     pub kernel: String,
     /// Wall-clock time of the observation, RFC 3339.
     pub time: Option<jiff::Timestamp>,
+    /// Wall-clock time of the boot (`CLOCK_REALTIME` less `CLOCK_BOOTTIME`, constant until somebody sets the clock),
+    /// rounded to 10 ms: so that two looks at one process give it one start time.
+    pub booted_at: Option<jiff::Timestamp>,
     /// Time since boot at the observation, suspend included (`CLOCK_BOOTTIME`), in nanoseconds.
     pub boottime_ns: u64,
     /// Clock ticks a second (`sysconf(_SC_CLK_TCK)`): the unit of start times in `/proc/PID/stat`.
@@ -63,18 +66,23 @@ pub struct Node {
 }
 
 impl Node {
-    /// The wall-clock time of a moment given in nanoseconds since boot.
+    /// The wall-clock time of a moment given in nanoseconds since boot, to the clock tick.
     #[must_use]
     pub fn wall_clock(&self, boottime_ns: u64) -> Option<jiff::Timestamp> {
-        let ago = i64::try_from(self.boottime_ns).ok()? - i64::try_from(boottime_ns).ok()?;
-        self.time?.checked_sub(jiff::SignedDuration::from_nanos(ago)).ok()
+        let ticks = i64::try_from(self.ticks(boottime_ns)).ok()?;
+        let tick_ns = i64::try_from(self.tick_ns()).ok()?;
+        self.booted_at?.checked_add(jiff::SignedDuration::from_nanos(ticks.checked_mul(tick_ns)?)).ok()
     }
 
     /// A start time in clock ticks since boot, as `/proc/PID/stat` (field 22) gives it.
     #[must_use]
     pub fn ticks(&self, start_boottime_ns: u64) -> u64 {
         // Ticks divide a second evenly on every architecture, so the kernel's own rounding (down) is this one.
-        start_boottime_ns / (1_000_000_000 / self.ticks_per_second.clamp(1, 1_000_000_000))
+        start_boottime_ns / self.tick_ns()
+    }
+
+    fn tick_ns(&self) -> u64 {
+        1_000_000_000 / self.ticks_per_second.clamp(1, 1_000_000_000)
     }
 }
 

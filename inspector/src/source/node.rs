@@ -1,24 +1,47 @@
 //! The machine itself: its name, its clocks, and which namespaces are its own.
 
+use jiff::Timestamp;
+use rustix::time::ClockId;
+
 use crate::observation::{Gap, HostNamespaces, Kind, Node, Reader, Task};
 use crate::source::Context;
 
 /// Reads the node's name, kernel and clocks.
 pub fn read(context: &Context) -> Node {
     let names = rustix::system::uname();
-    let boot = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-    let seconds = u64::try_from(boot.tv_sec).unwrap_or_default();
+    let (booted_at, boottime_ns) = boot();
     Node {
         name: names.nodename().to_string_lossy().into_owned(),
         kernel: names.release().to_string_lossy().into_owned(),
-        time: Some(jiff::Timestamp::now()),
-        boottime_ns: seconds * 1_000_000_000 + u64::try_from(boot.tv_nsec).unwrap_or_default(),
+        time: Some(Timestamp::now()),
+        booted_at,
+        boottime_ns,
         ticks_per_second: rustix::param::clock_ticks_per_second(),
         boot_id: std::fs::read_to_string(context.host("/proc/sys/kernel/random/boot_id"))
             .unwrap_or_default()
             .trim()
             .to_owned(),
     }
+}
+
+/// When the node booted, and how long ago that is, in nanoseconds.
+///
+/// The two clocks are read in one breath: the tightest of a few tries is exact to well below the 10 ms it is rounded to.
+fn boot() -> (Option<Timestamp>, u64) {
+    const ROUNDING_NS: i128 = 10_000_000;
+    let read = |clock| {
+        let time = rustix::time::clock_gettime(clock);
+        i128::from(time.tv_sec) * 1_000_000_000 + i128::from(time.tv_nsec)
+    };
+    let tries = (0..5).map(|_| {
+        let before = read(ClockId::Realtime);
+        let boottime = read(ClockId::Boottime);
+        let after = read(ClockId::Realtime);
+        (after - before, i128::midpoint(before, after) - boottime, boottime)
+    });
+    let Some((_, booted, boottime)) = tries.min() else { return (None, 0) };
+    let rounded = (booted + ROUNDING_NS / 2).div_euclid(ROUNDING_NS) * ROUNDING_NS;
+    (Timestamp::from_nanosecond(rounded).ok(), u64::try_from(boottime).unwrap_or_default())
 }
 
 /// The process that looks, as the host's /proc numbers it.

@@ -3,5 +3,7 @@
 //! Nothing here reads the machine or decides anything; `state` and `findings` fill it, `render` prints it.
 
 mod model;
+mod pods;
 
 pub use model::*;
+pub use pods::{coverage, node, pod_list};

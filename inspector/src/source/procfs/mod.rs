@@ -111,7 +111,10 @@ impl Walk {
             self.process(*pid, &mut scan.tasks);
         }
         scan.unreadable += self.denied;
-        if let Some((pid, errno)) = self.denied_example {
+        if let (1, Some((1, errno)), true) = (self.denied, self.denied_example, self.sees_initial_pid_namespace) {
+            // A security module may keep even root away from the node's init, which is no member of any pod.
+            scan.gaps.push(Gap::detail("namespaces of PID 1", format!("/proc/1/ns answers: {errno}; kthreadd's stand for the node's own")));
+        } else if let Some((pid, errno)) = self.denied_example {
             scan.gaps.push(Gap::deciding(
                 format!("namespaces of {} processes", self.denied),
                 format!("/proc/{pid}/ns answers: {errno}; run as root with CAP_SYS_PTRACE, or read by --source bpf"),
@@ -190,7 +193,7 @@ impl Walk {
             Ok(()) => {}
             Err(Errno::ACCESS | Errno::PERM) => {
                 self.denied += u64::from(pid == tgid);
-                self.denied_example.get_or_insert((pid, Errno::ACCESS));
+                self.denied_example = Some((pid, Errno::ACCESS));
             }
             Err(_) => return None,
         }

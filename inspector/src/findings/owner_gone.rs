@@ -1,0 +1,56 @@
+//! PNS002: the owner of a namespace has exited and members live on in it.
+
+use super::{stable_id, words};
+use crate::observation::Kind;
+use crate::view::{Class, Evidence, Finding, Namespace, Pod, Severity, Subject};
+
+/// Checks one pod. The owner may stand in another pod of the list: started again, it is another incarnation.
+pub(super) fn check(node: &str, pod: &Pod, pods: &[Pod]) -> Vec<Finding> {
+    pod.namespaces
+        .iter()
+        .filter(|namespace| namespace.kind.makes_pod() && !namespace.shared_by.is_empty())
+        .filter(|namespace| !namespace.owner.alive && namespace.owner.evidence == Evidence::Declared)
+        .filter(|namespace| namespace.owner.class != Class::RuntimePinned)
+        // Declared partner alive elsewhere: the split brain (PNS003) is the more specific truth.
+        .filter(|namespace| !super::split_brain::is_split(namespace, pods))
+        .map(|namespace| finding(node, pod, namespace))
+        .collect()
+}
+
+fn finding(node: &str, pod: &Pod, namespace: &Namespace) -> Finding {
+    let kind = namespace.kind;
+    let id = namespace.owner.container.as_deref().unwrap_or("?");
+    let owner = words::name(pod, id);
+    let members = words::list(&words::others(pod, namespace));
+    Finding {
+        id: stable_id("PNS002", node, kind, pod, words::owner(pod, namespace)),
+        rule: "PNS002",
+        name: "owner-gone",
+        severity: Severity::High,
+        subject: Subject {
+            pod: Some(pod.id.clone()),
+            container: namespace.owner.container.clone(),
+            namespace_kind: Some(kind),
+            inode: Some(namespace.inode),
+            pid: None,
+        },
+        message: format!("{owner}, which the {kind} namespace was made for, is gone, and {members} lives on in it"),
+        evidence: vec![
+            format!("{kind} namespace {} is held by {members} alone", namespace.inode),
+            namespace.owner.why.clone(),
+        ],
+        consequence: format!(
+            "{members} keeps an orphaned {kind} namespace: {owner} started again gets a new one and does not share {} with it",
+            match kind {
+                Kind::Net => "localhost, addresses and ports",
+                Kind::Ipc => "shared memory, semaphores and message queues",
+                _ => "anything",
+            }
+        ),
+        remedy: format!(
+            "start {owner} again and then restart {members}, so that both are in one namespace; \
+             {}",
+            words::remedy(pod, kind, &owner, &words::others(pod, namespace))
+        ),
+    }
+}

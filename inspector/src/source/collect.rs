@@ -1,0 +1,106 @@
+//! Asks every source in order, and once more where their answers do not fit together.
+
+use std::collections::BTreeSet;
+
+use crate::observation::{Gap, Observation, TaskSource};
+use crate::source::{Context, RuntimeFacts, TaskChoice, TaskScan, behaviour, bpf, docker, node, pins, procfs};
+use crate::state;
+
+/// How often to look again when containers came or went between two sources.
+const LOOKS: u32 = 3;
+
+/// From so many tasks on the iterator beats the walk: loading it costs about what walking over so many processes does
+/// (`docs/performance.md`).
+const BPF_FROM_TASKS: u64 = 700;
+
+/// Nothing could be collected.
+#[derive(Debug, thiserror::Error)]
+pub enum CollectError {
+    /// /proc cannot be read.
+    #[error(transparent)]
+    Proc(#[from] procfs::ProcError),
+    /// The iterator was asked for and does not work here.
+    #[error("{0}; or read /proc instead with --source procfs")]
+    Bpf(#[from] bpf::BpfError),
+}
+
+/// Looks at the node.
+///
+/// # Errors
+///
+/// Only when no task can be read at all; every lesser failure is a gap in the observation.
+pub async fn collect(context: &Context) -> Result<Observation, CollectError> {
+    let mut observation = look(context).await?;
+    for _ in 1..LOOKS {
+        if !state::seen_in_motion(&observation) || context.time_left(std::time::Duration::MAX).is_zero() {
+            break;
+        }
+        observation = look(context).await?;
+    }
+    let needed = state::behaviour_needed(&observation);
+    if !needed.is_empty() {
+        let (behaviours, gaps) = behaviour::read(context, &needed);
+        observation.behaviours = behaviours;
+        observation.gaps.extend(gaps);
+    }
+    Ok(observation)
+}
+
+/// One look: runtimes first named by what the tasks show, tasks and pins around them.
+async fn look(context: &Context) -> Result<Observation, CollectError> {
+    let (source, scan, declined) = tasks(context)?;
+    let reader = node::reader(context);
+    let (host, unknown_host) = node::host_namespaces(&scan.tasks);
+    let facts = runtimes(context, &scan).await;
+    let parents: BTreeSet<u32> = facts
+        .containers
+        .iter()
+        .filter_map(|container| scan.tasks.iter().find(|task| task.pid == container.pid))
+        .map(|task| task.parent)
+        .collect();
+    let (pins, pin_gaps) = pins::read(context, &scan.tasks, &host, reader, &parents);
+    let mut gaps = scan.gaps;
+    gaps.extend(declined.into_iter().chain(unknown_host).chain(facts.gaps).chain(pin_gaps));
+    Ok(Observation {
+        node: node::read(context),
+        source,
+        reader,
+        host,
+        tasks: scan.tasks,
+        unreadable: scan.unreadable,
+        containers: facts.containers,
+        pods: facts.pods,
+        behaviours: Vec::new(),
+        pins,
+        runtimes: facts.reports,
+        gaps,
+    })
+}
+
+/// Reads the tasks by the way that was chosen, or by the faster one that works.
+fn tasks(context: &Context) -> Result<(TaskSource, TaskScan, Option<Gap>), CollectError> {
+    let by_walk = |declined| Ok((TaskSource::Procfs, procfs::read_tasks(context)?, declined));
+    match context.options.tasks {
+        TaskChoice::Bpf => Ok((TaskSource::Bpf, bpf::read_tasks(context)?, None)),
+        TaskChoice::Procfs => by_walk(None),
+        TaskChoice::Auto if running_tasks(context).is_some_and(|count| count < BPF_FROM_TASKS) => by_walk(None),
+        TaskChoice::Auto => match bpf::read_tasks(context) {
+            Ok(scan) => Ok((TaskSource::Bpf, scan, None)),
+            Err(error) => {
+                log::info!("reading /proc, because eBPF does not work here: {error}");
+                let gap = Gap::detail("the eBPF task iterator", format!("{error}; /proc was read instead, more slowly"));
+                by_walk(Some(gap))
+            }
+        },
+    }
+}
+
+/// How many tasks there are, threads included: the fourth field of /proc/loadavg, "running/all".
+fn running_tasks(context: &Context) -> Option<u64> {
+    let text = std::fs::read_to_string(context.host("/proc/loadavg")).ok()?;
+    text.split_ascii_whitespace().nth(3)?.split_once('/')?.1.parse().ok()
+}
+
+async fn runtimes(context: &Context, scan: &TaskScan) -> RuntimeFacts {
+    docker::collect(context, scan).await
+}

@@ -1,0 +1,69 @@
+//! The answer of `inspector pods`, put together from what was seen and what was made of it.
+
+use crate::observation::{Observation, Origin, TaskSource};
+use crate::state::Snapshot;
+use crate::view::{API_VERSION, Coverage, Finding, GapInfo, Hidden, NodeInfo, Pod, PodList, RuntimeInfo, State};
+
+/// The pods of a node. Without `all`, pods that have no living container and unmanaged groups of a single process are
+/// counted, not listed.
+#[must_use]
+pub fn pod_list(observation: &Observation, snapshot: Snapshot, findings: Vec<Finding>, all: bool) -> PodList {
+    let mut hidden = Hidden::default();
+    let coverage = coverage(observation, &snapshot);
+    let pods: Vec<Pod> = snapshot
+        .pods
+        .into_iter()
+        .filter(|pod| {
+            if all {
+                return true;
+            }
+            let dead = pod.containers.iter().all(|container| container.state == State::Exited);
+            let single = pod.origin == Origin::Unmanaged
+                && pod.containers.iter().map(|container| container.processes).sum::<u64>() == 1;
+            hidden.exited += u64::from(dead);
+            hidden.unmanaged += u64::from(single && !dead);
+            !dead && !single
+        })
+        .collect();
+    let listed = |finding: &Finding| pods.iter().any(|pod| Some(&pod.id) == finding.subject.pod.as_ref());
+    let findings = findings.into_iter().filter(listed).collect();
+    PodList { api_version: API_VERSION, kind: "PodList", node: node(observation), coverage, pods, hidden, findings }
+}
+
+/// The machine and the moment.
+#[must_use]
+pub fn node(observation: &Observation) -> NodeInfo {
+    NodeInfo {
+        name: observation.node.name.clone(),
+        kernel: observation.node.kernel.clone(),
+        time: observation.node.time.map(|time| time.to_string()),
+    }
+}
+
+/// What an answer rests on, and what is missing from it.
+#[must_use]
+pub fn coverage(observation: &Observation, snapshot: &Snapshot) -> Coverage {
+    let gaps = || observation.gaps.iter().chain(&snapshot.gaps);
+    Coverage {
+        source: match observation.source {
+            TaskSource::Bpf => "bpf",
+            TaskSource::Procfs => "procfs",
+        },
+        tier: "none",
+        tasks: observation.tasks.len() as u64,
+        unreadable: observation.unreadable,
+        events_lost: 0,
+        partial: gaps().any(|gap| gap.could_change_verdict),
+        runtimes: observation
+            .runtimes
+            .iter()
+            .map(|report| RuntimeInfo {
+                runtime: report.runtime,
+                endpoint: report.endpoint.clone(),
+                status: report.status,
+                detail: report.detail.clone(),
+            })
+            .collect(),
+        gaps: gaps().map(|gap| GapInfo { what: gap.what.clone(), why: gap.why.clone() }).collect(),
+    }
+}
