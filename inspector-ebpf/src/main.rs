@@ -1,3 +1,92 @@
 #![no_std]
 #![no_main]
-//! x
+//! The kernel side: the task iterator, and the only reads of kernel memory.
+//!
+//! Two programs of one source. `tasks_direct` loads through typed pointers, which the verifier checks against the
+//! kernel's own types and which cost a plain load each; `tasks_probe` asks the helper `bpf_probe_read_kernel` for
+//! every byte, and is for kernels whose verifier refuses the first. User space tries them in that order.
+//!
+//! Nothing in here judges, keeps state between two readings, or knows the offset of a kernel field: those come
+//! from [`inspector_common::Layout`]. There are no panics, no unbounded loops, and no helper newer than Linux 5.10.
+
+mod cgroup;
+mod context;
+mod memory;
+mod output;
+mod pid;
+mod task;
+
+use context::Context;
+use memory::{Direct, Probe};
+
+/// `iter/task`, by typed pointers.
+///
+/// # Safety
+///
+/// Called by the kernel only, with the context of a task iterator.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "iter/task")]
+pub unsafe extern "C" fn tasks_direct(context: *mut Context) -> i32 {
+    // SAFETY: the kernel's context.
+    unsafe { task::show::<Direct>(context) }
+}
+
+/// `iter/task`, by the helper.
+///
+/// # Safety
+///
+/// Called by the kernel only, with the context of a task iterator.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "iter/task")]
+pub unsafe extern "C" fn tasks_probe(context: *mut Context) -> i32 {
+    // SAFETY: the kernel's context.
+    unsafe { task::show::<Probe>(context) }
+}
+
+/// The helpers that read kernel memory are for GPL-compatible programs only.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "license")]
+pub static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
+
+/// Says what this object is and what it was built from, for user space and for tests.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "inspector.identity")]
+pub static IDENTITY: [u8; identity::LEN] = identity::text();
+
+/// The text of [`IDENTITY`], put together at compile time.
+mod identity {
+    use inspector_common::{ABI, IDENTITY};
+
+    const SOURCE: &str = match option_env!("INSPECTOR_BPF_SOURCE_SHA256") {
+        Some(hash) => hash,
+        None => "-",
+    };
+    const _: () = assert!(ABI < 10, "the text has room for one digit");
+    const MIDDLE: &str = " source=";
+    pub const LEN: usize = IDENTITY.len() + 1 + MIDDLE.len() + SOURCE.len() + 1;
+
+    pub const fn text() -> [u8; LEN] {
+        let mut text = [0; LEN];
+        let mut at = put(&mut text, 0, IDENTITY);
+        text[at] = b'0' + ABI as u8;
+        at = put(&mut text, at + 1, MIDDLE);
+        put(&mut text, at, SOURCE);
+        text
+    }
+
+    const fn put(text: &mut [u8; LEN], at: usize, part: &str) -> usize {
+        let part = part.as_bytes();
+        let mut index = 0;
+        while index < part.len() {
+            text[at + index] = part[index];
+            index += 1;
+        }
+        at + part.len()
+    }
+}
+
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    // The verifier would refuse a program that could come here.
+    loop {}
+}

@@ -6,6 +6,7 @@
 pub mod node;
 pub mod pins;
 pub mod procfs;
+pub mod bpf;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

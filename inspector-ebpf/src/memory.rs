@@ -1,0 +1,94 @@
+//! The two ways to read kernel memory, and the frozen layout that says where.
+//!
+//! A pointer is followed only after it was compared with NULL: recent verifiers demand it, and [`Option`] makes it
+//! impossible to forget.
+
+use core::ptr::{NonNull, read_volatile};
+
+use aya_ebpf::helpers::bpf_probe_read_kernel;
+use inspector_common::Layout;
+
+/// The address of a kernel structure.
+pub type Pointer = NonNull<u8>;
+
+/// Overwritten by user space before loading, then frozen.
+#[unsafe(no_mangle)]
+pub static LAYOUT: Layout = Layout::UNRESOLVED;
+
+/// An offset out of [`LAYOUT`].
+macro_rules! offset {
+    ($field:ident) => {
+        $crate::memory::frozen(&$crate::memory::LAYOUT.$field)
+    };
+}
+pub(crate) use offset;
+
+/// A value as it was frozen: the compiler must not take the one that it sees for the last word.
+#[inline(always)]
+pub fn frozen(value: &u32) -> u32 {
+    // SAFETY: a reference.
+    unsafe { read_volatile(value) }
+}
+
+/// A way to read kernel memory.
+///
+/// # Safety
+///
+/// In every method `base` must be a pointer that this way of reading gave (or the iterator's task), and `offset`
+/// that of a field of this size in the structure it points to.
+pub trait Memory {
+    /// A number of 32 bits.
+    unsafe fn u32(base: Pointer, offset: u32) -> u32;
+    /// A number of 64 bits.
+    unsafe fn u64(base: Pointer, offset: u32) -> u64;
+    /// A pointer; `None` if NULL or unreadable.
+    unsafe fn pointer(base: Pointer, offset: u32) -> Option<Pointer>;
+}
+
+/// Plain loads through typed pointers.
+pub enum Direct {}
+
+impl Memory for Direct {
+    #[inline(always)]
+    unsafe fn u32(base: Pointer, offset: u32) -> u32 {
+        // SAFETY: the caller's; the verifier checks it, and a bad address reads as 0.
+        unsafe { read_volatile(base.as_ptr().add(offset as usize).cast()) }
+    }
+
+    #[inline(always)]
+    unsafe fn u64(base: Pointer, offset: u32) -> u64 {
+        // SAFETY: as above.
+        unsafe { read_volatile(base.as_ptr().add(offset as usize).cast()) }
+    }
+
+    #[inline(always)]
+    unsafe fn pointer(base: Pointer, offset: u32) -> Option<Pointer> {
+        // SAFETY: as above.
+        Pointer::new(unsafe { read_volatile(base.as_ptr().add(offset as usize).cast::<*mut u8>()) })
+    }
+}
+
+/// The helper, which takes any address.
+pub enum Probe {}
+
+impl Memory for Probe {
+    #[inline(always)]
+    unsafe fn u32(base: Pointer, offset: u32) -> u32 {
+        // SAFETY: the helper checks the address.
+        unsafe { bpf_probe_read_kernel(base.as_ptr().wrapping_add(offset as usize).cast()) }.unwrap_or(0)
+    }
+
+    #[inline(always)]
+    unsafe fn u64(base: Pointer, offset: u32) -> u64 {
+        // SAFETY: as above.
+        unsafe { bpf_probe_read_kernel(base.as_ptr().wrapping_add(offset as usize).cast()) }.unwrap_or(0)
+    }
+
+    #[inline(always)]
+    unsafe fn pointer(base: Pointer, offset: u32) -> Option<Pointer> {
+        // SAFETY: as above.
+        let pointer: Result<*mut u8, _> =
+            unsafe { bpf_probe_read_kernel(base.as_ptr().wrapping_add(offset as usize).cast()) };
+        Pointer::new(pointer.ok()?)
+    }
+}

@@ -1,0 +1,96 @@
+//! Numbers of a task: one for each PID namespace from the initial one down to its own.
+
+use aya_ebpf::helpers::bpf_get_current_task;
+use inspector_common::{MISSING, PID_LEVELS};
+
+use crate::memory::{Memory, Pointer, Probe, offset};
+
+/// What a task is in its own PID namespace.
+#[derive(Clone, Copy, Default)]
+pub struct Innermost {
+    /// Depth of that namespace below the initial one.
+    pub level: u32,
+    /// Its number there.
+    pub number: u32,
+    /// The namespace's inode.
+    pub inode: u32,
+}
+
+/// The number of a `struct pid` in its own namespace.
+///
+/// # Safety
+///
+/// `pid` points to a `struct pid`.
+#[inline(always)]
+pub unsafe fn innermost<M: Memory>(pid: Pointer) -> Innermost {
+    // SAFETY: fields of `struct pid`.
+    unsafe {
+        let level = M::u32(pid, offset!(pid_level));
+        let (number, inode) = match level {
+            0 => entry::<M>(pid, 0),
+            _ => entry::<Probe>(pid, level),
+        };
+        Innermost { level, number, inode }
+    }
+}
+
+/// Number and namespace inode at one level. Typed pointers allow no variable offset: they are for level 0.
+#[inline(always)]
+unsafe fn entry<M: Memory>(pid: Pointer, level: u32) -> (u32, u32) {
+    let at = slot(level);
+    // SAFETY: `numbers` has an element for each level up to the pid's own.
+    unsafe {
+        let namespace = M::pointer(pid, at + offset!(upid_ns));
+        let inode = match namespace {
+            Some(namespace) => M::u32(namespace, offset!(pid_inum)),
+            None => 0,
+        };
+        (M::u32(pid, at + offset!(upid_nr)), inode)
+    }
+}
+
+/// Offset of the element of `numbers` for a level.
+#[inline(always)]
+fn slot(level: u32) -> u32 {
+    // Bounded, for the verifier; deeper ones do not exist.
+    offset!(pid_numbers) + level.min(PID_LEVELS) * offset!(upid_size)
+}
+
+/// The depth of the reader's PID namespace.
+#[inline(always)]
+pub fn reader_level() -> u32 {
+    let known = offset!(reader_level);
+    if known != MISSING {
+        return known;
+    }
+    // SAFETY: the task that reads the iterator file is alive; the helper checks each address.
+    unsafe {
+        let Some(current) = Pointer::new(bpf_get_current_task() as *mut u8) else { return 0 };
+        match Probe::pointer(current, offset!(task_thread_pid)) {
+            Some(pid) => Probe::u32(pid, offset!(pid_level)),
+            None => 0,
+        }
+    }
+}
+
+/// The number of a task's `struct pid` as the reader sees it; 0 if it does not.
+///
+/// # Safety
+///
+/// `task` points to a `task_struct`.
+#[inline(always)]
+pub unsafe fn seen_by_reader<M: Memory>(task: Pointer, reader_level: u32) -> u32 {
+    // SAFETY: fields of `task_struct` and `struct pid`.
+    unsafe {
+        let Some(pid) = M::pointer(task, offset!(task_thread_pid)) else { return 0 };
+        if reader_level == 0 {
+            M::u32(pid, slot(0) + offset!(upid_nr))
+        } else if M::u32(pid, offset!(pid_level)) >= reader_level {
+            // The walk is over the reader's namespace and its descendants, and a parent outside it is an
+            // ancestor's: who has a number at this level has it in the reader's namespace.
+            Probe::u32(pid, slot(reader_level) + offset!(upid_nr))
+        } else {
+            0
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! From the bytes that the iterator wrote to tasks. Pure: it touches no machine.
+
+use std::collections::HashMap;
+
+use inspector_common::{ABI, CGROUP_HEADER_LEN, EndRecord, Hierarchy, Inodes, TaskRecord, flags, kind};
+use thiserror::Error;
+
+use crate::observation::{self, Gap, Kind, Task};
+use crate::source::TaskScan;
+
+/// What is wrong with the iterator's output. Each means that tasks are missing.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum DecodeError {
+    /// It stops within a record, or before the last.
+    #[error("the task iterator's output is cut short after {0} tasks")]
+    Truncated(u64),
+    /// Bytes that are no record.
+    #[error("the task iterator wrote what is no record, at byte {at} (kind {kind}, version {abi}, {length} bytes)")]
+    NoRecord {
+        /// Where.
+        at: usize,
+        /// What it claims to be.
+        kind: u16,
+        /// In which version.
+        abi: u16,
+        /// How long.
+        length: u32,
+    },
+    /// Fewer or more than the kernel side counted.
+    #[error("the task iterator counted {counted} {what}, and {read} arrived")]
+    Miscounted {
+        /// Of what.
+        what: &'static str,
+        /// By the kernel side.
+        counted: u64,
+        /// By this side.
+        read: u64,
+    },
+}
+
+/// Reads numbers one after another.
+struct Fields<'a>(&'a [u8]);
+
+impl Fields<'_> {
+    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (head, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(*head)
+    }
+
+    fn u16(&mut self) -> Option<u16> {
+        Some(u16::from_ne_bytes(self.take()?))
+    }
+
+    fn u32(&mut self) -> Option<u32> {
+        Some(u32::from_ne_bytes(self.take()?))
+    }
+
+    fn u64(&mut self) -> Option<u64> {
+        Some(u64::from_ne_bytes(self.take()?))
+    }
+}
+
+/// A cgroup, by hierarchy and id.
+type CgroupKey = (u32, u64);
+
+struct Cgroup {
+    parent: u64,
+    name: String,
+}
+
+/// Decodes one whole reading.
+pub fn decode(output: &[u8]) -> Result<TaskScan, DecodeError> {
+    let mut tasks = Vec::with_capacity(output.len() / size_of::<TaskRecord>());
+    let mut cgroups = HashMap::new();
+    let (mut cgroup_records, mut end) = (0, None);
+    let mut at = 0;
+    while at < output.len() {
+        let truncated = || DecodeError::Truncated(tasks.len() as u64);
+        let mut header = Fields(&output[at..]);
+        let (Some(kind), Some(abi), Some(length)) = (header.u16(), header.u16(), header.u32()) else {
+            return Err(truncated());
+        };
+        let no_record = DecodeError::NoRecord { at, kind, abi, length };
+        // Nothing follows the last record.
+        if abi != ABI || (length as usize) < CGROUP_HEADER_LEN || end.is_some() {
+            return Err(no_record);
+        }
+        let Some(body) = output.get(at + 8..at + length as usize) else { return Err(truncated()) };
+        let mut body = Fields(body);
+        match kind {
+            kind::TASK if length as usize == size_of::<TaskRecord>() => {
+                tasks.push(task(&mut body).ok_or(no_record)?);
+            }
+            kind::CGROUP => {
+                let (key, cgroup) = cgroup(&mut body).ok_or(no_record)?;
+                cgroups.insert(key, cgroup);
+                cgroup_records += 1;
+            }
+            kind::END if length as usize == size_of::<EndRecord>() => {
+                end = body.u64().zip(body.u64());
+            }
+            _ => return Err(no_record),
+        }
+        at += length as usize;
+    }
+
+    let read = tasks.len() as u64;
+    let Some((counted, counted_cgroups)) = end else { return Err(DecodeError::Truncated(read)) };
+    if counted != read {
+        return Err(DecodeError::Miscounted { what: "tasks", counted, read });
+    }
+    if counted_cgroups != cgroup_records {
+        return Err(DecodeError::Miscounted {
+            what: "cgroups",
+            counted: counted_cgroups,
+            read: cgroup_records,
+        });
+    }
+    Ok(scan(tasks, Paths { cgroups, known: HashMap::new() }))
+}
+
+/// A record's task; its path is yet to be found.
+struct Found {
+    task: Task,
+    flags: u32,
+    v2: u64,
+    pids: u64,
+}
+
+fn task(fields: &mut Fields<'_>) -> Option<Found> {
+    let start_boottime_ns = fields.u64()?;
+    let (v2, pids) = (fields.u64()?, fields.u64()?);
+    let (pid, tgid, parent) = (fields.u32()?, fields.u32()?, fields.u32()?);
+    let flags = fields.u32()?;
+    let (level, pid_inside, threads) = (fields.u32()?, fields.u32()?, fields.u32()?);
+    let (uid, user_namespace_owner) = (fields.u32()?, fields.u32()?);
+    let inodes = Inodes {
+        mnt: fields.u32()?,
+        uts: fields.u32()?,
+        ipc: fields.u32()?,
+        pid: fields.u32()?,
+        net: fields.u32()?,
+        user: fields.u32()?,
+        cgroup: fields.u32()?,
+        time: fields.u32()?,
+        pid_for_children: fields.u32()?,
+        time_for_children: fields.u32()?,
+    };
+    let comm: [u8; 16] = fields.take()?;
+    let comm = comm.split(|byte| *byte == 0).next().unwrap_or_default();
+    let known = |inode| (inode != 0).then_some(inode);
+    let task = Task {
+        pid,
+        tgid,
+        parent,
+        start_boottime_ns,
+        comm: String::from_utf8_lossy(comm).into_owned(),
+        uid: Some(uid),
+        kernel_thread: flags & flags::KERNEL_THREAD != 0,
+        // Past the point of leaving its namespaces there is no way back: what little is left of it is a zombie's.
+        zombie: flags & (flags::ZOMBIE | flags::NO_NSPROXY) != 0,
+        pid_namespace_init: flags & flags::PID_NAMESPACE_INIT != 0,
+        threads: Some(threads),
+        level: Some(level),
+        pid_inside: Some(pid_inside),
+        namespaces: observation::Inodes::from_iter([
+            (Kind::Mnt, inodes.mnt),
+            (Kind::Uts, inodes.uts),
+            (Kind::Ipc, inodes.ipc),
+            (Kind::Pid, inodes.pid),
+            (Kind::Net, inodes.net),
+            (Kind::User, inodes.user),
+            (Kind::Cgroup, inodes.cgroup),
+            (Kind::Time, inodes.time),
+        ]),
+        pid_for_children: known(inodes.pid_for_children),
+        time_for_children: known(inodes.time_for_children),
+        user_namespace_owner: Some(user_namespace_owner),
+        cgroup: None,
+        cgroup_id: None,
+    };
+    Some(Found { task, flags, v2, pids })
+}
+
+fn cgroup(fields: &mut Fields<'_>) -> Option<(CgroupKey, Cgroup)> {
+    let (hierarchy, name_length) = (fields.u32()?, fields.u32()?);
+    let (id, parent) = (fields.u64()?, fields.u64()?);
+    if fields.0.len() != name_length as usize {
+        return None;
+    }
+    Some(((hierarchy, id), Cgroup { parent, name: String::from_utf8_lossy(fields.0).into_owned() }))
+}
+
+/// Puts paths to tasks, and tasks in order.
+fn scan(found: Vec<Found>, mut paths: Paths) -> TaskScan {
+    let (mut tasks, mut unreadable, mut pathless) = (Vec::with_capacity(found.len()), 0, Vec::new());
+    for Found { mut task, flags, v2, pids } in found {
+        // Without a number: reaped while it was being read.
+        if task.pid == 0 {
+            continue;
+        }
+        if flags & flags::UNSTABLE != 0 {
+            unreadable += 1;
+        }
+        match paths.choose(v2, pids) {
+            Some((id, path)) => (task.cgroup_id, task.cgroup) = (Some(id), Some(path)),
+            None => pathless.push(task.pid),
+        }
+        tasks.push(task);
+    }
+    // The walk is by number, but a thread that calls exec takes its leader's: it may be met under both.
+    tasks.sort_by_key(|task| task.pid);
+    tasks.dedup_by(|later, earlier| {
+        let same = later.pid == earlier.pid;
+        if same {
+            std::mem::swap(later, earlier);
+        }
+        same
+    });
+    let gaps = match pathless.as_slice() {
+        [] => Vec::new(),
+        [first, ..] => vec![Gap::deciding(
+            format!("the cgroups of {} tasks, pid {first} first", pathless.len()),
+            format!(
+                "they lie over {} levels deep, deeper than the kernel side walks: --source procfs reads them",
+                inspector_common::CGROUP_DEPTH
+            ),
+        )],
+    };
+    TaskScan { tasks, unreadable, gaps }
+}
+
+/// The cgroups that were written, and the paths found so far.
+struct Paths {
+    cgroups: HashMap<CgroupKey, Cgroup>,
+    known: HashMap<CgroupKey, Option<String>>,
+}
+
+impl Paths {
+    /// The cgroup that tells a container: that of the v1 hierarchy, unless the task is in its root, as on a hybrid
+    /// machine whose runtimes use v2; else that of v2.
+    fn choose(&mut self, v2: u64, pids: u64) -> Option<(u64, String)> {
+        if pids != 0 {
+            let path = self.path(Hierarchy::Pids, pids);
+            if path.as_deref() != Some("/") {
+                return path.map(|path| (pids, path));
+            }
+        }
+        self.path(Hierarchy::V2, v2).map(|path| (v2, path))
+    }
+
+    /// The whole path of a cgroup; `None` where a part of it was not written.
+    fn path(&mut self, hierarchy: Hierarchy, id: u64) -> Option<String> {
+        let key = (hierarchy as u32, id);
+        if let Some(path) = self.known.get(&key) {
+            return path.clone();
+        }
+        let path = self.climb(key);
+        self.known.insert(key, path.clone());
+        path
+    }
+
+    fn climb(&self, (hierarchy, mut id): CgroupKey) -> Option<String> {
+        let mut names: Vec<&str> = Vec::new();
+        // No path has more levels than there are cgroups: a circle, which nothing writes, ends here.
+        for _ in 0..=self.cgroups.len() {
+            let cgroup = self.cgroups.get(&(hierarchy, id))?;
+            if cgroup.parent == 0 {
+                return Some(if names.is_empty() {
+                    "/".to_owned()
+                } else {
+                    names.iter().rev().fold(String::new(), |path, name| path + "/" + name)
+                });
+            }
+            names.push(cgroup.name.as_str());
+            id = cgroup.parent;
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests;
