@@ -7,6 +7,9 @@ pub mod node;
 pub mod pins;
 pub mod procfs;
 pub mod bpf;
+pub mod docker;
+pub mod http;
+pub mod oci;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
