@@ -3,6 +3,8 @@
 //! Each reader has a file of its own and returns plain data ([`crate::observation`]) together with its gaps;
 //! [`collect`] asks them in order. Nothing here panics, blocks without a limit, or drops an error in silence.
 
+pub mod behaviour;
+
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
