@@ -5,6 +5,8 @@
 //! `findings` and `view` are pure functions of it; `render` prints. See `docs/architecture.md`.
 
 pub mod cli;
+pub mod demo;
+pub mod doctor;
 pub mod findings;
 pub mod observation;
 pub mod render;

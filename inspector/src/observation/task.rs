@@ -79,8 +79,16 @@ pub struct Behaviour {
     pub waits: Vec<Wait>,
     /// How many sockets it holds; `None` where its fds could not be read.
     pub sockets: Option<u32>,
-    /// CPU time of it and of the children it has reaped, in milliseconds.
+    /// Its own CPU time, in milliseconds.
     pub cpu_ms: Option<u64>,
+    /// CPU time of the children that it has reaped, in milliseconds: of the orphans that it was given too, where
+    /// it is the init of a PID namespace.
+    #[serde(default)]
+    pub reaped_cpu_ms: Option<u64>,
+    /// What its descriptors from 3 up lead to, sockets left out (`/proc/PID/fd`); the first few only, then `…`. Tells
+    /// `tail -f /dev/null` from one that follows a log.
+    #[serde(default)]
+    pub files: Vec<String>,
 }
 
 /// What a thread waits for, by the system call that it sleeps in.
@@ -95,7 +103,8 @@ pub enum Wait {
     TimedSignal,
     /// A sleep of some length.
     Sleep,
-    /// Anything else; the name of the system call, or `running`.
+    /// Anything else: the name of the system call (or of the kernel's function, where only that is known), or
+    /// `running`. `rt_sigtimedwait` is a wait for a signal whose time limit, if it has one, is not known.
     Other(String),
     /// Not readable; why.
     Unreadable(String),

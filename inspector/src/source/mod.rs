@@ -10,6 +10,7 @@ pub mod bpf;
 pub mod docker;
 pub mod http;
 pub mod oci;
+pub mod behaviour;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

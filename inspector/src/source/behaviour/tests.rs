@@ -1,0 +1,160 @@
+//! The reader against real processes.
+
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use super::*;
+use crate::source::Options;
+
+/// A real process, killed at the end with all of its group.
+struct Subject(Child);
+
+impl Subject {
+    fn start(command: &[&str]) -> Option<Self> {
+        use std::os::unix::process::CommandExt as _;
+        Command::new(command[0])
+            .args(&command[1..])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .process_group(0)
+            .spawn()
+            .ok()
+            .map(Self)
+    }
+
+    fn key(&self) -> ProcessKey {
+        let text = std::fs::read_to_string(format!("/proc/{}/stat", self.0.id())).unwrap();
+        ProcessKey { pid: self.0.id(), start_ticks: Stat::parse(&text).unwrap().start_ticks }
+    }
+
+    /// Its behaviour, once it waits for what it is expected to wait for (or as it is after 5 s).
+    fn settled(&self, expected: &Wait) -> Behaviour {
+        for _ in 0..100 {
+            let behaviour = only(self.key());
+            if behaviour.waits == [expected.clone()] {
+                return behaviour;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        only(self.key())
+    }
+}
+
+impl Drop for Subject {
+    fn drop(&mut self) {
+        let group = rustix::process::Pid::from_child(&self.0);
+        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        let _ = self.0.wait();
+    }
+}
+
+fn context() -> Context {
+    Context::new(Options::default())
+}
+
+fn only(key: ProcessKey) -> Behaviour {
+    let (mut behaviours, gaps) = read(&context(), &[key]);
+    assert_eq!(gaps, [], "nothing is hidden from the owner of a process");
+    behaviours.pop().expect("it lives")
+}
+
+/// What each of the well-known sleepers is seen to wait for. A program that this machine lacks is passed over;
+/// those of every Debian are not.
+#[test]
+fn real_sleepers() {
+    let everywhere = ["sleep", "tail", "dash", "bash"];
+    let table: &[(&[&str], &str, Wait)] = &[
+        (&["sleep", "infinity"], "sleep", Wait::Signal),
+        (&["sleep", "1h"], "sleep", Wait::Sleep),
+        (&["tail", "-f", "/dev/null"], "tail", Wait::Sleep),
+        (&["dash", "-c", "while true; do sleep 1h; done"], "dash", Wait::Children),
+        (&["dash", "-c", "trap : TERM; sleep infinity & wait"], "dash", Wait::Signal),
+        (&["bash", "-c", "while true; do sleep 1h; done"], "bash", Wait::Children),
+        (&["busybox", "sleep", "infinity"], "busybox", Wait::Sleep),
+        (&["catatonit", "-P"], "catatonit", Wait::Signal),
+        (&["catatonit", "--", "sleep", "infinity"], "catatonit", Wait::Signal),
+        (&["tini", "-s", "--", "sleep", "infinity"], "tini", Wait::TimedSignal),
+        (&["dumb-init", "sleep", "infinity"], "dumb-init", Wait::Signal),
+        (&["python3", "-c", "import time; time.sleep(1000)"], "", Wait::Sleep),
+    ];
+    for (command, executable, wait) in table {
+        let Some(subject) = Subject::start(command) else {
+            assert!(!everywhere.contains(&command[0]), "{command:?} does not start");
+            continue;
+        };
+        let behaviour = subject.settled(wait);
+        assert_eq!(behaviour.waits, [wait.clone()], "{command:?}");
+        assert_eq!(behaviour.sockets, Some(0), "{command:?}");
+        assert!(behaviour.cpu_ms.is_some_and(|ms| ms < 1000), "{command:?}: {behaviour:?}");
+        if !executable.is_empty() {
+            assert_eq!(behaviour.executable.as_deref(), Some(*executable), "{command:?}");
+        }
+        if command[0] == "tail" {
+            // Whoever runs the tests may leave pipes open in them.
+            assert!(behaviour.files.iter().any(|file| file == "/dev/null"), "{command:?}: {behaviour:?}");
+        }
+    }
+}
+
+#[test]
+fn sockets_files_and_threads_of_this_process() {
+    let _listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let (sender, receiver) = std::sync::mpsc::channel::<()>();
+    let thread = std::thread::spawn(move || receiver.recv());
+    let text = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let key =
+        ProcessKey { pid: std::process::id(), start_ticks: Stat::parse(&text).unwrap().start_ticks };
+    let behaviour = only(key);
+    assert!(behaviour.sockets.is_some_and(|sockets| sockets >= 1), "{behaviour:?}");
+    assert!(behaviour.waits.len() >= 2, "one for each thread: {behaviour:?}");
+    drop(sender);
+    let _ = thread.join();
+}
+
+#[test]
+fn another_incarnation_of_the_pid_is_left_out() {
+    let subject = Subject::start(&["sleep", "infinity"]).unwrap();
+    let key = subject.key();
+    let earlier = ProcessKey { start_ticks: key.start_ticks.saturating_sub(1), ..key };
+    assert_eq!(read(&context(), &[earlier]), (Vec::new(), Vec::new()));
+    drop(subject);
+    assert_eq!(read(&context(), &[key]), (Vec::new(), Vec::new()), "gone is not unreadable");
+}
+
+#[test]
+fn a_zombie_waits_for_nothing() {
+    let mut child = Command::new("true").spawn().unwrap();
+    let text = loop {
+        let text = std::fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap();
+        if Stat::parse(&text).unwrap().is_dead() {
+            break text;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    let key = ProcessKey { pid: child.id(), start_ticks: Stat::parse(&text).unwrap().start_ticks };
+    assert_eq!(read(&context(), &[key]), (Vec::new(), Vec::new()));
+    child.wait().unwrap();
+}
+
+#[test]
+fn a_deadline_stops_the_reading_and_says_so() {
+    let context = Context::new(Options { timeout: Duration::ZERO, ..Options::default() });
+    let (behaviours, gaps) = read(&context, &[ProcessKey { pid: 1, start_ticks: 1 }]);
+    assert_eq!(behaviours, []);
+    assert_eq!(gaps.len(), 1);
+    assert!(gaps[0].could_change_verdict, "{gaps:?}");
+}
+
+#[test]
+fn executables_by_their_last_name() {
+    for (path, name) in [
+        ("/usr/bin/sleep", "sleep"),
+        ("/pause (deleted)", "pause"),
+        ("/odd (deleted) name", "odd (deleted) name"),
+        ("pause", "pause"),
+        ("/", ""),
+    ] {
+        assert_eq!(base_name(path), name);
+    }
+}
