@@ -3,14 +3,17 @@
 //! Each reader has a file of its own and returns plain data ([`crate::observation`]) together with its gaps;
 //! [`collect`] asks them in order. Nothing here panics, blocks without a limit, or drops an error in silence.
 
-pub mod node;
-pub mod pins;
-pub mod procfs;
+pub mod behaviour;
 pub mod bpf;
+mod collect;
 pub mod docker;
 pub mod http;
+pub mod node;
 pub mod oci;
-pub mod behaviour;
+pub mod pins;
+pub mod procfs;
+
+pub use collect::{CollectError, collect};
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::observation::{Behaviour, Observation, ProcessKey, Task};
-use crate::state::behaviour::{classify, classify_command};
+use crate::state::behaviour::{ClassVerdict, classify, classify_command};
 use crate::state::ownership::OwnerFound;
 use crate::state::units::{Unit, Units};
 use crate::view::{Class, ClassEvidence};
@@ -53,7 +53,7 @@ pub(super) fn judge(
     let seen: Vec<(&Task, Option<&Behaviour>)> =
         tasks.iter().map(|task| (*task, behaviours.get(&key(task, observation)).copied())).collect();
     let command = unit.declared.map(|declared| declared.command.as_slice()).unwrap_or_default();
-    let (class, why) = classify(&seen, command, &observation.node);
+    let ClassVerdict { class, why } = classify(&seen, command, observation.node.boottime_ns);
     let evidence = if class == Class::Unknown { ClassEvidence::None } else { ClassEvidence::Behaviour };
     Judged { class, evidence, why }
 }
@@ -61,7 +61,7 @@ pub(super) fn judge(
 /// Judges a dead container by what it was told to run.
 pub(super) fn by_command(unit: &Unit<'_>) -> Judged {
     let command = unit.declared.map(|declared| declared.command.as_slice()).unwrap_or_default();
-    let (class, why) = classify_command(command);
+    let ClassVerdict { class, why } = classify_command(command);
     let evidence = if class == Class::Unknown { ClassEvidence::None } else { ClassEvidence::Command };
     Judged { class, evidence, why }
 }

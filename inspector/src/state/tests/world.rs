@@ -136,7 +136,8 @@ impl World {
             waits: vec![wait],
             sockets: Some(0),
             cpu_ms: Some(0),
-            ..crate::state::tests::world::quiet()
+            reaped_cpu_ms: Some(0),
+            files: Vec::new(),
         });
         self.seen.behaviours.last_mut().unwrap()
     }
@@ -222,14 +223,6 @@ impl Process<'_> {
     pub fn task(&mut self) -> &mut Task {
         &mut self.world.seen.tasks[self.index]
     }
-}
-
-/// A behaviour with nothing in it.
-pub fn quiet() -> Behaviour {
-    serde_json::from_value(serde_json::json!({
-        "process": { "pid": 0, "start_ticks": 0 }, "executable": null, "waits": [], "sockets": 0, "cpu_ms": 0
-    }))
-    .unwrap()
 }
 
 fn declared(name: &str) -> DeclaredContainer {
