@@ -3,5 +3,7 @@
 //! Nothing here reads the machine or decides anything; `state` and `findings` fill it, `render` prints it.
 
 mod model;
+mod select;
 
 pub use model::*;
+pub use select::{Selection, SortBy, select};
