@@ -7,6 +7,7 @@
 pub mod cli;
 pub mod findings;
 pub mod observation;
+pub mod recording;
 pub mod render;
 pub mod source;
 pub mod state;

@@ -41,6 +41,9 @@ const COLUMNS: [Column; 10] = [
 const WIDE: [Column; 10] = {
     let mut columns = COLUMNS;
     columns[4] = column("STARTED", 20, 20, 0);
+    // Room for three kinds with their inodes.
+    columns[9].min = 54;
+    columns[9].max = 120;
     let mut index = 0;
     while index < columns.len() {
         columns[index].luxury = 0;
