@@ -9,6 +9,7 @@ pub mod demo;
 pub mod doctor;
 pub mod findings;
 pub mod observation;
+pub mod recording;
 pub mod render;
 pub mod source;
 pub mod state;

@@ -131,7 +131,7 @@ pub struct RuntimeReport {
 }
 
 /// The outcome of asking a runtime.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum RuntimeStatus {
     /// It answered in full.

@@ -1,1 +1,109 @@
-//! TODO
+//! Prints answers: as a table for people, as JSON, YAML or names for programs.
+//!
+//! Pure: a view goes in, a string comes out. Nothing here reads the machine, the environment or the terminal
+//! ([`Look`] says what is known of them), and nothing here judges. No string of a process or a runtime gets out
+//! unescaped ([`text`]).
+
+mod coverage;
+mod findings;
+pub mod json;
+mod layout;
+#[cfg(test)]
+pub mod samples;
+mod table;
+#[cfg(test)]
+mod tests;
+pub mod text;
+mod words;
+pub mod yaml;
+
+use anstyle::{AnsiColor, Style};
+
+use crate::view::PodList;
+
+/// How to print.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// For people.
+    Table,
+    /// For people with wide screens: images, ids, processes, start times, cgroups and inodes too.
+    Wide,
+    /// The output contract.
+    Json,
+    /// The same in YAML.
+    Yaml,
+    /// One name a line.
+    Name,
+}
+
+/// What a table may look like.
+#[derive(Clone, Copy, Debug)]
+pub struct Look {
+    /// Columns of the screen; `None` where there is no screen: nothing is wrapped or left out then.
+    pub width: Option<usize>,
+    /// Whether to use colours.
+    pub colour: bool,
+    /// Whether to print the header line.
+    pub headers: bool,
+    /// Whether to print the inodes of namespaces.
+    pub inodes: bool,
+    /// How many pods there were before a filter, where one was applied.
+    pub filtered_from: Option<usize>,
+}
+
+/// Prints a list of pods.
+///
+/// # Errors
+/// If the list cannot be serialized, which only a broken type can cause.
+pub fn pods(list: &PodList, format: Format, look: &Look) -> serde_json::Result<String> {
+    match format {
+        Format::Table => Ok(table::pods(list, look, false)),
+        Format::Wide => Ok(table::pods(list, look, true)),
+        Format::Json => json::pretty(list),
+        Format::Yaml => yaml::document(list),
+        Format::Name => Ok(names(list)),
+    }
+}
+
+/// `pod/NAME`, or `pod/NAMESPACE/NAME` where it has a namespace.
+fn names(list: &PodList) -> String {
+    list.pods.iter().map(|pod| format!("pod/{}\n", words::pod_name(pod))).collect()
+}
+
+/// What a piece of text means to the reader's eye.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Tone {
+    #[default]
+    Plain,
+    /// Names and headings.
+    Strong,
+    /// Additions that may be overlooked.
+    Dim,
+    Good,
+    /// Worth a second look.
+    Doubtful,
+    /// Must not be overlooked.
+    Bad,
+}
+
+impl Tone {
+    const fn style(self) -> Style {
+        match self {
+            Self::Plain => Style::new(),
+            Self::Strong => Style::new().bold(),
+            Self::Dim => Style::new().dimmed(),
+            Self::Good => AnsiColor::Green.on_default(),
+            Self::Doubtful => AnsiColor::Yellow.on_default().bold(),
+            Self::Bad => AnsiColor::Red.on_default().bold(),
+        }
+    }
+
+    /// The text in this tone, where colours are wanted.
+    fn paint(self, text: &str, look: &Look) -> String {
+        if !look.colour || self == Self::Plain || text.is_empty() {
+            return text.to_owned();
+        }
+        let style = self.style();
+        format!("{style}{text}{style:#}")
+    }
+}

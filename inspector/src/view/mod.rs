@@ -4,6 +4,8 @@
 
 mod model;
 mod pods;
+mod select;
 
 pub use model::*;
 pub use pods::{coverage, node, pod_list};
+pub use select::{Selection, SortBy, select};

@@ -16,8 +16,10 @@ pub const API_VERSION: &str = "inspector/v1";
 #[serde(rename_all = "camelCase")]
 pub struct PodList {
     /// Always `inspector/v1`.
+    #[schemars(extend("const" = API_VERSION))]
     pub api_version: &'static str,
     /// Always `PodList`.
+    #[schemars(extend("const" = "PodList"))]
     pub kind: &'static str,
     /// The machine and the moment.
     pub node: NodeInfo,
@@ -47,8 +49,10 @@ pub struct NodeInfo {
 #[serde(rename_all = "camelCase")]
 pub struct Coverage {
     /// `bpf` or `procfs`.
+    #[schemars(extend("enum" = ["bpf", "procfs"]))]
     pub source: &'static str,
     /// How setns and unshare are seen: `none` in a one-shot answer.
+    #[schemars(extend("enum" = ["fentry", "syscall", "fork-exec", "none"]))]
     pub tier: &'static str,
     /// Tasks read.
     pub tasks: u64,
@@ -72,7 +76,6 @@ pub struct RuntimeInfo {
     /// The socket or folder asked.
     pub endpoint: String,
     /// The outcome.
-    #[schemars(with = "String")]
     pub status: RuntimeStatus,
     /// Its version, or what went wrong.
     pub detail: String,
@@ -95,6 +98,11 @@ pub struct Hidden {
     pub exited: u64,
     /// Unmanaged groups of a single process.
     pub unmanaged: u64,
+}
+
+/// What the keys of a map by kind may be.
+fn kind_names() -> serde_json::Value {
+    serde_json::json!({ "enum": Kind::ALL.map(Kind::name) })
 }
 
 /// A set of containers in common namespaces.
@@ -182,10 +190,10 @@ pub struct Container {
     /// Its cgroup, from the hierarchy's root.
     pub cgroup: Option<String>,
     /// The namespaces of its init's main thread.
-    #[schemars(with = "BTreeMap<String, u32>")]
+    #[schemars(with = "BTreeMap<String, u32>", extend("propertyNames" = kind_names()))]
     pub namespaces: BTreeMap<Kind, u32>,
     /// How it is meant to get them: `pod`, `target`, `container:<id>`, `shareable`, `host`, `private` or `unknown`.
-    #[schemars(with = "BTreeMap<String, String>")]
+    #[schemars(with = "BTreeMap<String, String>", extend("propertyNames" = kind_names()))]
     pub declared: BTreeMap<Kind, String>,
     /// How it ended, once it has.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,0 +1,103 @@
+//! Recordings: an [`Observation`] in a file, to be asked again elsewhere without privileges.
+//!
+//! A text file, one JSON object a line, so that `head`, `grep` and `jq` can look into it:
+//!
+//! ```text
+//! {"format":"inspector-recording","version":1,"inspector":"0.1.0","created":"2026-11-23T21:44:13Z"}
+//! {"node":{…,"source":"bpf",…}}
+//! {"task":{…}}          one for each task, container, pod, behaviour, pin, runtime and gap
+//! {"end":{"lines":312,"bytes":81234,"crc32":"9ae0daaf"}}
+//! ```
+//!
+//! A reader accepts all of it or nothing: the end line proves that every byte before it is there and unchanged.
+//! The checksum is against accidents, not against forgery.
+
+mod error;
+mod file;
+mod read;
+#[cfg(test)]
+mod tests;
+mod write;
+
+pub use error::{Problem, ReadError, WriteError};
+pub use file::{load, save};
+pub use read::read;
+pub use write::write;
+
+use serde::{Deserialize, Serialize};
+
+use crate::observation::{
+    Behaviour, DeclaredContainer, DeclaredPod, Gap, HostNamespaces, Node, Observation, Pin, Reader, RuntimeReport,
+    Task, TaskSource,
+};
+
+/// The version of the format that is written, and the only one that is read.
+pub const VERSION: u32 = 1;
+
+/// What every recording starts with, byte for byte; the version's number follows.
+const MAGIC: &str = r#"{"format":"inspector-recording","version":"#;
+
+/// What the end line, and no other, starts with.
+const END: &str = r#"{"end":{"#;
+
+/// The longest line. The largest one real nodes have is a container's, of a few hundred kilobytes.
+const LINE_BYTES: u64 = 16 << 20;
+
+/// The largest recording: some two million tasks.
+const TOTAL_BYTES: u64 = 1 << 30;
+
+/// The first line.
+#[derive(Debug, Serialize, Deserialize)]
+struct Header<'a> {
+    format: &'a str,
+    version: u32,
+    /// The version of the inspector that wrote it.
+    inspector: &'a str,
+    /// When, RFC 3339.
+    created: String,
+}
+
+/// A line between the first and the last.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Line {
+    Node(Box<Head>),
+    Task(Box<Task>),
+    Container(Box<DeclaredContainer>),
+    Pod(DeclaredPod),
+    Behaviour(Behaviour),
+    Pin(Pin),
+    Runtime(RuntimeReport),
+    Gap(Gap),
+}
+
+/// What an observation has once. It comes first, and starts a snapshot.
+#[derive(Debug, Serialize, Deserialize)]
+struct Head {
+    node: Node,
+    source: TaskSource,
+    reader: Reader,
+    host: HostNamespaces,
+    unreadable: u64,
+}
+
+/// The lines of an observation. Takes it apart by name, so that a field that is new does not compile before it has
+/// its place in a recording.
+fn lines(observation: &Observation) -> impl Iterator<Item = Line> + '_ {
+    let Observation { node, source, reader, host, tasks, unreadable, containers, pods, behaviours, pins, runtimes, gaps } =
+        observation;
+    let head = Head { node: node.clone(), source: *source, reader: *reader, host: host.clone(), unreadable: *unreadable };
+    std::iter::once(Line::Node(Box::new(head)))
+        .chain(tasks.iter().map(|task| Line::Task(Box::new(task.clone()))))
+        .chain(containers.iter().map(|container| Line::Container(Box::new(container.clone()))))
+        .chain(pods.iter().cloned().map(Line::Pod))
+        .chain(behaviours.iter().cloned().map(Line::Behaviour))
+        .chain(pins.iter().cloned().map(Line::Pin))
+        .chain(runtimes.iter().cloned().map(Line::Runtime))
+        .chain(gaps.iter().cloned().map(Line::Gap))
+}
+
+/// The end line, with its line end: what was written before it.
+fn end_line(lines: u64, bytes: u64, crc32: u32) -> String {
+    format!("{END}\"lines\":{lines},\"bytes\":{bytes},\"crc32\":\"{crc32:08x}\"}}}}\n")
+}
