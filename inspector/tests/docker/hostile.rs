@@ -139,8 +139,6 @@ fn a_container_below_a_containers_cgroup_is_its_own(world: &'static World) {
     assert_eq!(ours.pods.len(), 2);
     expect(ours.container(&other.id), [("processes", json!(1)), ("initPid", json!(other.pid()))]);
     expect(ours.container(&outer.id), [("processes", json!(2)), ("initPid", json!(outer.pid()))]);
-    // The cgroup can be removed once nobody is in it.
-    drop(s);
 }
 
 fn what_leaves_mid_read_is_no_gap(world: &'static World) {

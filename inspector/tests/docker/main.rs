@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed test panics")]
 
 #[path = "../support/mod.rs"]
+#[allow(dead_code, reason = "some of it is for plain namespaces only")]
 mod support;
 
 /// Lists a module's tests for the runner.

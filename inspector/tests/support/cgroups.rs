@@ -64,6 +64,11 @@ impl Cgroup {
 impl Drop for Cgroup {
     fn drop(&mut self) {
         for folder in self.made.iter().rev() {
+            // Whoever is still in moves up: only an empty cgroup can be removed.
+            let inside = fs::read_to_string(folder.join("cgroup.procs")).unwrap_or_default();
+            for pid in inside.lines() {
+                let _ = fs::write(folder.join("../cgroup.procs"), pid);
+            }
             // A process that was just killed takes a moment to leave.
             for _ in 0..100 {
                 match fs::remove_dir(folder) {

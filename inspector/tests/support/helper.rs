@@ -1,9 +1,12 @@
 //! The small C programs of the tests: built when they are needed, from the sources beside this file.
 
+use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
+use std::thread;
+use std::time::Duration;
 
 /// Builds `support/c/<name>.c` as a static binary (it has to run in containers that hold nothing else).
 pub fn compile(name: &str, folder: &Path) -> Result<PathBuf, String> {
@@ -24,16 +27,18 @@ pub fn compile(name: &str, folder: &Path) -> Result<PathBuf, String> {
 
 /// The folder with `pause` and `helper`, built once for each test binary.
 pub fn folder() -> &'static Path {
-    static FOLDER: OnceLock<tempfile::TempDir> = OnceLock::new();
-    FOLDER
-        .get_or_init(|| {
-            let folder = tempfile::Builder::new().prefix("inspector-helpers-").tempdir().unwrap();
-            for name in ["pause", "helper"] {
-                compile(name, folder.path()).unwrap_or_else(|error| panic!("{error}"));
-            }
-            folder
-        })
-        .path()
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        // Below the build folder, so that no run leaves anything behind; renamed into place, so that no run
+        // writes to a program that another one runs.
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let scratch = tempfile::tempdir_in(folder).unwrap();
+        for name in ["pause", "helper"] {
+            let built = compile(name, scratch.path()).unwrap_or_else(|error| panic!("{error}"));
+            fs::rename(built, folder.join(name)).unwrap();
+        }
+        folder.to_owned()
+    })
 }
 
 /// A running helper; killed, with all that it started, when dropped.
@@ -65,9 +70,18 @@ impl Helper {
         self.process.id()
     }
 
-    /// The pid that it printed: that of the command which `new` or `join` started.
+    /// The pid that it printed: that of the command which `new` or `join` started, once that has become
+    /// what it was told to become.
     pub fn command_pid(&self) -> u32 {
-        self.said.parse().unwrap_or_else(|_| panic!("the helper said {:?}, not a pid", self.said))
+        let pid = self.said.parse().unwrap_or_else(|_| panic!("the helper said {:?}, not a pid", self.said));
+        let own = fs::read(format!("/proc/{}/cmdline", self.process.id())).unwrap();
+        for _ in 0..1000 {
+            if fs::read(format!("/proc/{pid}/cmdline")).unwrap() != own {
+                return pid;
+            }
+            thread::sleep(Duration::from_millis(2));
+        }
+        panic!("{pid} is still the helper");
     }
 }
 
