@@ -288,8 +288,7 @@ fn an_interrupted_demo_leaves_nothing() {
     let binary = folder.path().join("inspector-demo");
     fs::copy(BINARY, &binary).unwrap();
     let before = left_by(&binary);
-    for (signal, moment) in [(Signal::INT, 200), (Signal::TERM, 500), (Signal::INT, 900), (Signal::KILL, 400)]
-    {
+    for (signal, later) in [(Signal::INT, 0), (Signal::TERM, 100), (Signal::INT, 400), (Signal::KILL, 200)] {
         let mut demo = Command::new(&binary)
             .arg("demo")
             .stdin(Stdio::null())
@@ -297,16 +296,22 @@ fn an_interrupted_demo_leaves_nothing() {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        thread::sleep(Duration::from_millis(moment));
-        // It may have ended by itself: then there is nothing to interrupt.
-        if let Ok(None) = demo.try_wait() {
-            kill_process(Pid::from_child(&demo), signal).unwrap();
+        // There has to be something that it could leave.
+        let in_namespaces = || {
+            running(&binary).into_iter().any(|pid| namespace_of(pid, "net") != namespace_of(demo.id(), "net"))
+        };
+        while !in_namespaces() {
+            thread::sleep(Duration::from_millis(5));
+            assert!(running(&binary).contains(&demo.id()), "the demo ended before it had made anything");
         }
+        thread::sleep(Duration::from_millis(later));
+        assert_eq!(demo.try_wait().unwrap(), None, "the demo was over before anybody could see it");
+        kill_process(Pid::from_child(&demo), signal).unwrap();
         demo.wait().unwrap();
         let deadline = Instant::now() + Duration::from_secs(5);
         while left_by(&binary) != before && Instant::now() < deadline {
             thread::sleep(Duration::from_millis(20));
         }
-        assert_eq!(left_by(&binary), before, "after {signal:?} at {moment} ms");
+        assert_eq!(left_by(&binary), before, "after {signal:?}, {later} ms into it");
     }
 }

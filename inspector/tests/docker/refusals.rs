@@ -34,7 +34,7 @@ const NOBODY: &str = "--reuid=65534 --regid=65534 --clear-groups --inh-caps=-all
 const MEMORY_KIB: u64 = 256 * 1024;
 
 /// An application that owns what another container joins.
-fn start_pair<'a>(s: &'a Scenario) -> [Container; 2] {
+fn start_pair(s: &Scenario) -> [Container; 2] {
     let owner = s.run("owner", &["--ipc=shareable"], "nginx", &[]);
     let joins = [owner.join("net"), owner.join("ipc"), owner.join("pid")];
     let joins: Vec<_> = joins.iter().map(String::as_str).collect();
