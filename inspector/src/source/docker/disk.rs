@@ -63,17 +63,15 @@ impl<'a> Disk<'a> {
         });
         let root = told.and_then(|told| told.data_root).unwrap_or_else(|| DATA_ROOT.to_owned());
         let root = PathBuf::from(root);
-        // With `userns-remap`, a folder in it that is named by the ids of the remapped root.
-        let inner = self.files.list(&root).unwrap_or_else(|error| {
-            gaps.push(Gap::deciding("Docker's containers", error.to_string()));
-            None
-        });
+        // With `userns-remap`, a folder in it that is named by the ids of the remapped root. What may not be read
+        // is said when the root itself is.
+        let inner = self.files.list(&root).unwrap_or_default();
         let remapped =
             inner.into_iter().flatten().map(|name| root.join(name)).filter(|path| is_remapped(path));
         let mut roots: BTreeSet<PathBuf> = remapped.collect();
         roots.insert(root);
-        roots.retain(|root| matches!(self.files.list(&root.join("containers")), Ok(Some(_)) | Err(_)));
-        roots
+        roots.retain(|root| !matches!(self.files.list(&root.join("containers")), Ok(None)));
+        roots.into_iter().map(|root| self.real_path(root)).collect()
     }
 
     /// The data roots of the daemons whose containers run: their specifications mount files from there.
@@ -98,25 +96,30 @@ impl<'a> Disk<'a> {
         roots
     }
 
+    /// A data root without symbolic links, as dockerd itself and its specifications name it.
+    pub fn real_path(&self, root: PathBuf) -> PathBuf {
+        self.files.real_path(&root).unwrap_or(root)
+    }
+
     fn has(&self, root: &Path, id: &str) -> bool {
         matches!(self.files.list(&root.join("containers").join(id)), Ok(Some(_)))
     }
 
-    /// Every container of a data root, each as its daemon last wrote it, corrected by what runs.
-    pub fn records(&self, root: &Path, gaps: &mut Vec<Gap>) -> Vec<Record> {
-        let ids = self.files.list(&root.join("containers")).unwrap_or_else(|error| {
-            gaps.push(Gap::deciding("Docker's containers", error.to_string()));
-            None
-        });
-        let ids =
-            ids.into_iter().flatten().filter_map(|id| id.into_string().ok()).filter(|id| cgroup::is_id(id));
-        ids.filter_map(|id| {
+    /// Every container of a data root, each as its daemon last wrote it, corrected by what runs; `None` where it has
+    /// no folder of containers.
+    ///
+    /// # Errors
+    /// When that folder may not be read. What is wrong with single containers goes into `gaps`.
+    pub fn records(&self, root: &Path, gaps: &mut Vec<Gap>) -> Result<Option<Vec<Record>>, Error> {
+        let Some(names) = self.files.list(&root.join("containers"))? else { return Ok(None) };
+        let ids = names.into_iter().filter_map(|id| id.into_string().ok()).filter(|id| cgroup::is_id(id));
+        let records = ids.filter_map(|id| {
             self.record(root, &id).unwrap_or_else(|why| {
                 gaps.push(Gap::deciding(format!("container {id}"), why));
                 None
             })
-        })
-        .collect()
+        });
+        Ok(Some(records.collect()))
     }
 
     /// One container of a data root; `None` when it was never finished or is gone.
