@@ -78,10 +78,15 @@ impl<'a> Disk<'a> {
     pub fn roots_of_running(&self, gaps: &mut Vec<Gap>) -> BTreeSet<PathBuf> {
         let mut roots = BTreeSet::<PathBuf>::new();
         for folder in &self.bundles {
-            let ids = self.files.list(&folder.path).unwrap_or_else(|error| {
-                gaps.push(Gap::detail("Docker's bundles", error.to_string()));
-                None
-            });
+            let ids = match self.files.list(&folder.path) {
+                Ok(ids) => ids,
+                // Where no container told of it, it need not even exist: its parent may not be looked into.
+                Err(Error::Denied(_)) if BUNDLES.iter().any(|path| folder.path == Path::new(path)) => None,
+                Err(error) => {
+                    gaps.push(Gap::detail("Docker's bundles", error.to_string()));
+                    None
+                }
+            };
             for id in ids.into_iter().flatten().filter_map(|id| id.into_string().ok()) {
                 if !cgroup::is_id(&id) || roots.iter().any(|root| self.has(root, &id)) {
                     continue;
