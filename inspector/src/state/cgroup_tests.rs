@@ -257,7 +257,7 @@ fn no_string_makes_it_panic_and_every_prefix_is_a_prefix() {
             seed ^= seed << 13;
             seed ^= seed >> 7;
             seed ^= seed << 17;
-            path.push_str(words[(seed % words.len() as u64) as usize]);
+            path.push_str(words[usize::try_from(seed % words.len() as u64).unwrap()]);
         }
         for name in parse_all(&path) {
             found += 1;

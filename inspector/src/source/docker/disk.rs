@@ -63,27 +63,30 @@ impl<'a> Disk<'a> {
         });
         let root = told.and_then(|told| told.data_root).unwrap_or_else(|| DATA_ROOT.to_owned());
         let root = PathBuf::from(root);
-        // With `userns-remap`, a folder in it that is named by the ids of the remapped root.
-        let inner = self.files.list(&root).unwrap_or_else(|error| {
-            gaps.push(Gap::deciding("Docker's containers", error.to_string()));
-            None
-        });
+        // With `userns-remap`, a folder in it that is named by the ids of the remapped root. What may not be read
+        // is said when the root itself is.
+        let inner = self.files.list(&root).unwrap_or_default();
         let remapped =
             inner.into_iter().flatten().map(|name| root.join(name)).filter(|path| is_remapped(path));
         let mut roots: BTreeSet<PathBuf> = remapped.collect();
         roots.insert(root);
-        roots.retain(|root| matches!(self.files.list(&root.join("containers")), Ok(Some(_)) | Err(_)));
-        roots
+        roots.retain(|root| !matches!(self.files.list(&root.join("containers")), Ok(None)));
+        roots.into_iter().map(|root| self.real_path(root)).collect()
     }
 
     /// The data roots of the daemons whose containers run: their specifications mount files from there.
     pub fn roots_of_running(&self, gaps: &mut Vec<Gap>) -> BTreeSet<PathBuf> {
         let mut roots = BTreeSet::<PathBuf>::new();
         for folder in &self.bundles {
-            let ids = self.files.list(&folder.path).unwrap_or_else(|error| {
-                gaps.push(Gap::detail("Docker's bundles", error.to_string()));
-                None
-            });
+            let ids = match self.files.list(&folder.path) {
+                Ok(ids) => ids,
+                // Where no container told of it, it need not even exist: its parent may not be looked into.
+                Err(Error::Denied(_)) if BUNDLES.iter().any(|path| folder.path == Path::new(path)) => None,
+                Err(error) => {
+                    gaps.push(Gap::detail("Docker's bundles", error.to_string()));
+                    None
+                }
+            };
             for id in ids.into_iter().flatten().filter_map(|id| id.into_string().ok()) {
                 if !cgroup::is_id(&id) || roots.iter().any(|root| self.has(root, &id)) {
                     continue;
@@ -98,25 +101,30 @@ impl<'a> Disk<'a> {
         roots
     }
 
+    /// A data root without symbolic links, as dockerd itself and its specifications name it.
+    pub fn real_path(&self, root: PathBuf) -> PathBuf {
+        self.files.real_path(&root).unwrap_or(root)
+    }
+
     fn has(&self, root: &Path, id: &str) -> bool {
         matches!(self.files.list(&root.join("containers").join(id)), Ok(Some(_)))
     }
 
-    /// Every container of a data root, each as its daemon last wrote it, corrected by what runs.
-    pub fn records(&self, root: &Path, gaps: &mut Vec<Gap>) -> Vec<Record> {
-        let ids = self.files.list(&root.join("containers")).unwrap_or_else(|error| {
-            gaps.push(Gap::deciding("Docker's containers", error.to_string()));
-            None
-        });
-        let ids =
-            ids.into_iter().flatten().filter_map(|id| id.into_string().ok()).filter(|id| cgroup::is_id(id));
-        ids.filter_map(|id| {
+    /// Every container of a data root, each as its daemon last wrote it, corrected by what runs; `None` where it has
+    /// no folder of containers.
+    ///
+    /// # Errors
+    /// When that folder may not be read. What is wrong with single containers goes into `gaps`.
+    pub fn records(&self, root: &Path, gaps: &mut Vec<Gap>) -> Result<Option<Vec<Record>>, Error> {
+        let Some(names) = self.files.list(&root.join("containers"))? else { return Ok(None) };
+        let ids = names.into_iter().filter_map(|id| id.into_string().ok()).filter(|id| cgroup::is_id(id));
+        let records = ids.filter_map(|id| {
             self.record(root, &id).unwrap_or_else(|why| {
                 gaps.push(Gap::deciding(format!("container {id}"), why));
                 None
             })
-        })
-        .collect()
+        });
+        Ok(Some(records.collect()))
     }
 
     /// One container of a data root; `None` when it was never finished or is gone.

@@ -20,7 +20,7 @@ use self::declared::{Daemon, Directory};
 use self::disk::Disk;
 use self::record::Record;
 use super::http::{Client, Error, Trust};
-use super::oci::file::HostFiles;
+use super::oci::file::{self, HostFiles};
 use super::oci::runc::RuncState;
 use super::oci::spec::cgroup_of;
 use super::{Context, RuntimeFacts, TaskScan};
@@ -63,15 +63,11 @@ async fn collect_from(context: &Context, scan: &TaskScan, files: HostFiles, trus
         }
     }
     // A folder that the user named may be written as seen here or as the host names it.
-    let host_root = &context.options.host_root;
-    let mut roots: BTreeSet<PathBuf> = folders
-        .iter()
-        .map(|folder| {
-            folder
-                .strip_prefix(host_root)
-                .map_or_else(|_| folder.to_path_buf(), |path| Path::new("/").join(path))
-        })
-        .collect();
+    let as_host = |folder: &&Path| match folder.strip_prefix(&context.options.host_root) {
+        Ok(inside) => collection.disk.real_path(Path::new("/").join(inside)),
+        Err(_) => collection.disk.real_path(folder.to_path_buf()),
+    };
+    let mut roots: BTreeSet<PathBuf> = folders.iter().map(as_host).collect();
     if named.is_empty() || !unanswered.is_empty() {
         // Daemons with roots and sockets of their own, told by their running containers.
         roots.extend(collection.disk.roots_of_running(&mut collection.facts.gaps));
@@ -79,11 +75,14 @@ async fn collect_from(context: &Context, scan: &TaskScan, files: HostFiles, trus
     if !unanswered.is_empty() {
         roots.extend(collection.disk.default_roots(&mut collection.facts.gaps));
     }
-    let read = roots.difference(&answered).map(|root| collection.add_root(root)).count();
+    let roots: Vec<_> = roots.difference(&answered).collect();
+    for root in &roots {
+        collection.add_root(root);
+    }
     for (socket, error) in unanswered {
         // No usual socket is no news where the files have told everything.
         let expected = named.is_empty() && matches!(error, Error::Absent(_));
-        if !(expected && read > 0) {
+        if !expected || roots.is_empty() {
             collection.add_refusal(socket, &error, expected);
         }
     }
@@ -133,11 +132,22 @@ impl Collection<'_> {
 
     /// Adds what a data root has.
     fn add_root(&mut self, root: &Path) {
-        let records = self.disk.records(root, &mut self.facts.gaps);
         let endpoint = root.join("containers").display().to_string();
-        self.add_records(&records, &Disk::daemon(root), &endpoint);
-        let detail = format!("read from disk: {} containers", records.len());
-        self.report(endpoint, RuntimeStatus::Ok, detail);
+        let (status, detail) = match self.disk.records(root, &mut self.facts.gaps) {
+            Ok(Some(records)) => {
+                self.add_records(&records, &Disk::daemon(root), &endpoint);
+                (RuntimeStatus::Ok, format!("read from disk: {} containers", records.len()))
+            }
+            Ok(None) => (RuntimeStatus::Absent, format!("there is no {endpoint}")),
+            Err(error @ file::Error::Denied(_)) => (RuntimeStatus::Denied, error.to_string()),
+            Err(error) => (RuntimeStatus::Error, error.to_string()),
+        };
+        if status != RuntimeStatus::Ok {
+            self.facts
+                .gaps
+                .push(Gap::deciding(format!("Docker's containers, by {endpoint}"), detail.clone()));
+        }
+        self.report(endpoint, status, detail);
     }
 
     /// Notes that a socket did not answer.

@@ -6,7 +6,7 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
@@ -123,6 +123,16 @@ impl HostFiles {
         }
         names.sort();
         Ok(Some(names))
+    }
+
+    /// A folder's path without symbolic links, as the host names it; `None` where there is none.
+    #[must_use]
+    pub fn real_path(&self, path: &Path) -> Option<PathBuf> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let folder = self.open(path, flags).ok()??;
+        let seen = std::fs::read_link(format!("/proc/self/fd/{}", folder.as_raw_fd())).ok()?;
+        let inside = seen.strip_prefix(self.root.canonicalize().ok()?).ok()?;
+        Some(Path::new("/").join(inside))
     }
 
     fn open(&self, path: &Path, flags: OFlags) -> Result<Option<OwnedFd>, Error> {

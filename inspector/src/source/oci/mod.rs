@@ -9,4 +9,4 @@ pub mod runc;
 pub mod spec;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
