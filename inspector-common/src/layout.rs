@@ -76,6 +76,7 @@ layout! {
     css_cgroup,
     cgroup_kn,
     cgroup_root,
+    cgroup_level,
     kernfs_id,
     kernfs_parent,
     kernfs_name,

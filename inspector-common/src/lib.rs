@@ -23,7 +23,7 @@ pub const IDENTITY: &str = "inspector-bpf abi=";
 
 /// How many levels of a cgroup's path are walked. With two hierarchies, the longest names and the task itself
 /// this fits the 32 KiB into which the kernel lets an iterator write for one task.
-pub const CGROUP_DEPTH: u32 = 48;
+pub const CGROUP_DEPTH: u32 = 32;
 
 /// How deep PID namespaces nest (the kernel's `MAX_PID_NS_LEVEL`).
 pub const PID_LEVELS: u32 = 32;

@@ -26,10 +26,8 @@ pub mod flags {
     pub const PID_NAMESPACE_INIT: u32 = 1 << 2;
     /// It has left its namespaces (`nsproxy` is NULL): only `pid` and `user` are known.
     pub const NO_NSPROXY: u32 = 1 << 3;
-    /// It changed namespaces faster than they could be read: `namespaces` are incomplete.
-    pub const UNSTABLE: u32 = 1 << 4;
-    /// Its cgroup lies deeper than [`crate::CGROUP_DEPTH`]: the top of the path was not written.
-    pub const CGROUP_TOO_DEEP: u32 = 1 << 5;
+    /// A cgroup of it lies [`crate::CGROUP_DEPTH`] levels deep or deeper: its path was not written.
+    pub const CGROUP_TOO_DEEP: u32 = 1 << 4;
 }
 
 /// What every record begins with.
@@ -69,27 +67,8 @@ pub struct Inodes {
     pub time_for_children: u32,
 }
 
-impl Inodes {
-    /// Whether all are the same. Without a branch between them, each of which the verifier would follow.
-    #[must_use]
-    #[inline(always)]
-    pub const fn same(&self, other: &Self) -> bool {
-        (self.mnt ^ other.mnt)
-            | (self.uts ^ other.uts)
-            | (self.ipc ^ other.ipc)
-            | (self.pid ^ other.pid)
-            | (self.net ^ other.net)
-            | (self.user ^ other.user)
-            | (self.cgroup ^ other.cgroup)
-            | (self.time ^ other.time)
-            | (self.pid_for_children ^ other.pid_for_children)
-            | (self.time_for_children ^ other.time_for_children)
-            == 0
-    }
-}
-
-/// One process (its main thread), or one thread whose namespaces are not its leader's (every living thread of a
-/// dead leader counts as one).
+/// One process (its main thread), or one thread whose `nsproxy` is not its leader's (every living thread of a dead
+/// leader counts as one).
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TaskRecord {

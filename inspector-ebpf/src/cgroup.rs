@@ -1,14 +1,14 @@
 //! A task's cgroups: their ids, and the names on the way to the root, so that nobody has to look into cgroupfs for
 //! a cgroup that may be gone by then.
 
-use aya_ebpf::{bindings::seq_file, helpers::generated::bpf_probe_read_kernel_str};
+use aya_ebpf::{bindings::seq_file, cty::c_void, helpers::generated::bpf_probe_read_kernel_str};
 use inspector_common::{
-    CGROUP_DEPTH, CGROUP_HEADER_LEN, CgroupRecord, Header, Hierarchy, MISSING, NAME_LEN, kind,
+    CGROUP_DEPTH, CGROUP_HEADER_LEN, CgroupRecord, Header, Hierarchy, MISSING, NAME_LEN, flags, kind,
 };
 
 use crate::{
-    memory::{Memory, Pointer, offset},
-    output::{self, Full, State},
+    memory::{Memory, Pointer, Probe, offset},
+    output::{self, Again, Paths, State},
 };
 
 /// The cgroup of a task in one hierarchy.
@@ -16,7 +16,8 @@ use crate::{
 pub struct Cgroup {
     /// Its `kernfs_node`.
     node: Pointer,
-    hierarchy: Hierarchy,
+    /// How many levels below the root.
+    level: u32,
 }
 
 /// The cgroups of a task: in the default hierarchy, and in the v1 hierarchy of the `pids` controller if there is
@@ -31,7 +32,7 @@ pub unsafe fn of_task<M: Memory>(task: Pointer) -> (Option<Cgroup>, Option<Cgrou
     unsafe {
         let Some(css_set) = M::pointer(task, offset!(task_cgroups)) else { return (None, None) };
         let Some(default) = M::pointer(css_set, offset!(css_set_default)) else { return (None, None) };
-        let v2 = in_hierarchy::<M>(default, Hierarchy::V2);
+        let v2 = of::<M>(default);
         if offset!(css_set_pids) == MISSING {
             return (v2, None);
         }
@@ -41,16 +42,18 @@ pub unsafe fn of_task<M: Memory>(task: Pointer) -> (Option<Cgroup>, Option<Cgrou
         if M::u64(cgroup, offset!(cgroup_root)) == M::u64(default, offset!(cgroup_root)) {
             return (v2, None);
         }
-        (v2, in_hierarchy::<M>(cgroup, Hierarchy::Pids))
+        (v2, of::<M>(cgroup))
     }
 }
 
-/// A `struct cgroup` of this hierarchy.
+/// What is needed of a `struct cgroup`.
 #[inline(always)]
-unsafe fn in_hierarchy<M: Memory>(cgroup: Pointer, hierarchy: Hierarchy) -> Option<Cgroup> {
-    // SAFETY: the caller's.
-    let node = unsafe { M::pointer(cgroup, offset!(cgroup_kn)) }?;
-    Some(Cgroup { node, hierarchy })
+unsafe fn of<M: Memory>(cgroup: Pointer) -> Option<Cgroup> {
+    // SAFETY: fields of `cgroup`.
+    unsafe {
+        let node = M::pointer(cgroup, offset!(cgroup_kn))?;
+        Some(Cgroup { node, level: M::u32(cgroup, offset!(cgroup_level)) })
+    }
 }
 
 /// The id of a cgroup; 0 for none.
@@ -67,88 +70,73 @@ pub unsafe fn id<M: Memory>(cgroup: Option<Cgroup>) -> u64 {
     }
 }
 
-/// Writes a record for the cgroup and for each ancestor, up to the first that was written before: then all above
-/// it were. Says whether it got there, or to the root.
-///
-/// # Safety
-///
-/// The cgroup comes from [`of_task`], `seq` and `session` from the context.
+/// Notes where the paths to write begin. One that is too deep is flagged, and not written at all: half a path
+/// would pass for a whole one with the tasks that come after.
 #[inline(always)]
-pub unsafe fn write_path<M: Memory>(
-    seq: *mut seq_file,
-    session: u64,
-    cgroup: Option<Cgroup>,
-    state: &mut State,
-) -> Result<bool, Full> {
-    let Some(Cgroup { mut node, hierarchy }) = cgroup else { return Ok(true) };
-    for _ in 0..CGROUP_DEPTH {
-        // SAFETY: fields of `kernfs_node`.
-        unsafe {
-            let id = M::u64(node, offset!(kernfs_id));
-            if output::is_written(hierarchy, id, session) {
-                return Ok(true);
-            }
-            let parent = M::pointer(node, offset!(kernfs_parent));
-            state.cgroup.hierarchy = hierarchy as u32;
-            state.cgroup.id = id;
-            state.cgroup.parent = match parent {
-                Some(parent) => M::u64(parent, offset!(kernfs_id)),
-                None => 0,
-            };
-            let name = M::pointer(node, offset!(kernfs_name));
-            write_record(seq, name, &mut state.cgroup)?;
-            state.pending_cgroups += 1;
-            let Some(parent) = parent else { return Ok(true) };
-            node = parent;
+pub fn begin(state: &mut State, v2: Option<Cgroup>, pids: Option<Cgroup>) {
+    let mut first = |cgroup: Option<Cgroup>| match cgroup {
+        Some(Cgroup { node, level }) if level < CGROUP_DEPTH => node.as_ptr() as u64,
+        Some(_) => {
+            state.task.flags |= flags::CGROUP_TOO_DEEP;
+            0
         }
-    }
-    Ok(false)
+        None => 0,
+    };
+    let (v2, pids) = (first(v2), first(pids));
+    state.paths = Paths { node: v2, hierarchy: Hierarchy::V2 as u64, next: pids };
 }
 
-/// Remembers what [`write_path`] wrote, once the kernel keeps it. Only for a path that led to the root: one cut
-/// short must not pass for known.
+/// Writes a record for each cgroup and for its ancestors, up to the first that was written before: then all above
+/// it were.
+///
+/// The verifier goes through each round, and through each way that a round can take, so this loop is made to be
+/// cheap for it: everything that lasts from round to round is in the map, where it is not tracked, and nothing is
+/// read through typed pointers, each of which costs a search of the kernel's types. Most tasks take one round.
 ///
 /// # Safety
 ///
-/// As for [`write_path`].
+/// `seq` is the context's, and [`begin`] was called.
 #[inline(always)]
-pub unsafe fn remember_path<M: Memory>(session: u64, cgroup: Option<Cgroup>) {
-    let Some(Cgroup { mut node, hierarchy }) = cgroup else { return };
-    for _ in 0..CGROUP_DEPTH {
+pub unsafe fn write_paths(seq: *mut seq_file, state: &mut State) -> Result<(), Again> {
+    // Two paths, and a round at the end of each.
+    for _ in 0..2 * (CGROUP_DEPTH + 1) {
+        let Some(node) = Pointer::new(state.paths.node as *mut u8) else {
+            if state.paths.next == 0 {
+                return Ok(());
+            }
+            state.paths = Paths { node: state.paths.next, hierarchy: Hierarchy::Pids as u64, next: 0 };
+            continue;
+        };
         // SAFETY: fields of `kernfs_node`.
         unsafe {
-            let id = M::u64(node, offset!(kernfs_id));
-            if output::is_written(hierarchy, id, session) {
-                return;
+            state.cgroup.id = Probe::u64(node, offset!(kernfs_id));
+            if state.is_written() {
+                state.paths.node = 0;
+                continue;
             }
-            output::set_written(hierarchy, id, session);
-            let Some(parent) = M::pointer(node, offset!(kernfs_parent)) else { return };
-            node = parent;
+            state.set_written();
+            state.paths.node = Probe::u64(node, offset!(kernfs_parent));
+            state.cgroup.hierarchy = state.paths.hierarchy as u32;
+            // 0 for the root's, which is NULL.
+            state.cgroup.parent = Probe::u64_or_0(state.paths.node, offset!(kernfs_id));
+            write_record(seq, Probe::u64(node, offset!(kernfs_name)), &mut state.cgroup)?;
         }
+        state.pending_cgroups += 1;
     }
+    Ok(())
 }
 
 /// Completes the record with its name, and writes it.
 #[inline(always)]
-unsafe fn write_record(
-    seq: *mut seq_file,
-    name: Option<Pointer>,
-    record: &mut CgroupRecord,
-) -> Result<(), Full> {
-    let copied = match name {
-        // SAFETY: the helper checks the address (of a `char *`, which no typed load follows), and puts a NUL
-        // within the buffer.
-        Some(name) => unsafe {
-            bpf_probe_read_kernel_str(
-                record.name.as_mut_ptr().cast(),
-                NAME_LEN as u32,
-                name.as_ptr().cast_const().cast(),
-            )
-        },
-        None => 0,
+unsafe fn write_record(seq: *mut seq_file, name: u64, record: &mut CgroupRecord) -> Result<(), Again> {
+    // SAFETY: the helper checks the address (of a `char *`, which no typed load follows), and puts a NUL within
+    // the buffer.
+    let copied = unsafe {
+        bpf_probe_read_kernel_str(record.name.as_mut_ptr().cast(), NAME_LEN as u32, name as *const c_void)
     };
-    // Without the NUL, and bounded, for the verifier. Unreadable (negative) is a name of no bytes.
-    let name_length = if copied > 0 { (copied as u32 - 1).min(NAME_LEN as u32 - 1) } else { 0 };
+    // Without the NUL. Unreadable (negative) is a name of no bytes. The mask is for the verifier.
+    let name_length = copied - 1;
+    let name_length = (name_length & !(name_length >> 63)) as u32 & (NAME_LEN as u32 - 1);
     let length = CGROUP_HEADER_LEN as u32 + name_length;
     record.header = Header::new(kind::CGROUP, length);
     record.name_length = name_length;

@@ -5,7 +5,7 @@
 
 use core::ptr::{NonNull, read_volatile};
 
-use aya_ebpf::helpers::bpf_probe_read_kernel;
+use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
 use inspector_common::Layout;
 
 /// The address of a kernel structure.
@@ -71,24 +71,44 @@ impl Memory for Direct {
 /// The helper, which takes any address.
 pub enum Probe {}
 
+impl Probe {
+    /// A number of 64 bits; 0 where the address is NULL.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Memory`], but for NULL.
+    #[inline(always)]
+    pub unsafe fn u64_or_0(base: u64, offset: u32) -> u64 {
+        // SAFETY: the caller's.
+        unsafe { Self::read(base as *mut u8, offset, 0) }
+    }
+
+    #[inline(always)]
+    unsafe fn read<T>(base: *mut u8, offset: u32, mut value: T) -> T {
+        let from = base.wrapping_add(offset as usize);
+        // SAFETY: the helper checks the address. Its verdict needs no look, and so costs the verifier no branch:
+        // what cannot be read it fills with zeros.
+        unsafe { bpf_probe_read_kernel((&raw mut value).cast(), size_of::<T>() as u32, from.cast()) };
+        value
+    }
+}
+
 impl Memory for Probe {
     #[inline(always)]
     unsafe fn u32(base: Pointer, offset: u32) -> u32 {
-        // SAFETY: the helper checks the address.
-        unsafe { bpf_probe_read_kernel(base.as_ptr().wrapping_add(offset as usize).cast()) }.unwrap_or(0)
+        // SAFETY: the caller's.
+        unsafe { Self::read(base.as_ptr(), offset, 0) }
     }
 
     #[inline(always)]
     unsafe fn u64(base: Pointer, offset: u32) -> u64 {
-        // SAFETY: as above.
-        unsafe { bpf_probe_read_kernel(base.as_ptr().wrapping_add(offset as usize).cast()) }.unwrap_or(0)
+        // SAFETY: the caller's.
+        unsafe { Self::read(base.as_ptr(), offset, 0) }
     }
 
     #[inline(always)]
     unsafe fn pointer(base: Pointer, offset: u32) -> Option<Pointer> {
-        // SAFETY: as above.
-        let pointer: Result<*mut u8, _> =
-            unsafe { bpf_probe_read_kernel(base.as_ptr().wrapping_add(offset as usize).cast()) };
-        Pointer::new(pointer.ok()?)
+        // SAFETY: the caller's.
+        Pointer::new(unsafe { Self::read(base.as_ptr(), offset, core::ptr::null_mut::<u8>()) })
     }
 }

@@ -1,9 +1,9 @@
 //! Writing to the reader, and remembering what was written.
 //!
 //! The kernel collects what one call writes, and **throws all of it away** when it does not fit what is left of
-//! its buffer; then it calls again for the same task, on the reader's next `read`. So nothing may be remembered
-//! as written until every record of the call has been: `bpf_seq_write` fails from the first that does not fit,
-//! and once all succeeded the kernel keeps them.
+//! its buffer; then it calls again, on the reader's next `read`. From the first record that does not fit
+//! `bpf_seq_write` fails, and once all succeeded the kernel keeps them: only then is the call complete, and only
+//! what complete calls wrote counts as written.
 
 use aya_ebpf::{
     bindings::seq_file,
@@ -11,10 +11,15 @@ use aya_ebpf::{
     macros::map,
     maps::{Array, LruHashMap},
 };
-use inspector_common::{CgroupRecord, Hierarchy, TaskRecord};
+use inspector_common::{CgroupRecord, TaskRecord};
 
-/// The output did not fit: the kernel will call again.
-pub struct Full;
+/// Why a call ends early.
+pub enum Again {
+    /// The output did not fit. The kernel sees that by itself.
+    Full,
+    /// The task changed while it was read. The kernel calls again if told so.
+    Changed,
+}
 
 /// What a call works on. It lives in a map because it is too long for the stack, and because the verifier does not
 /// track what is in a map: a count kept in a register would make it follow each of its values by itself.
@@ -22,16 +27,31 @@ pub struct Full;
 #[derive(Clone, Copy)]
 pub struct State {
     session: u64,
-    /// Task records written in this reading.
+    /// Complete calls in this reading: task records written.
     pub tasks: u64,
-    /// Cgroup records written in this reading.
+    /// Cgroup records written by complete calls.
     pub cgroups: u64,
-    /// Threads looked at in this reading.
+    /// Threads looked at.
     pub visited: u64,
-    /// Cgroup records written by this call, which the kernel may yet throw away.
+    /// Tasks whose cgroup is too deep.
+    pub too_deep: u64,
+    /// Cgroup records written by this call, which is not complete yet.
     pub pending_cgroups: u64,
+    pub paths: Paths,
     pub task: TaskRecord,
     pub cgroup: CgroupRecord,
+}
+
+/// Where the writing of a task's cgroups is.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Paths {
+    /// The `kernfs_node` at hand; 0 at the end of its path.
+    pub node: u64,
+    /// The `Hierarchy` it is of.
+    pub hierarchy: u64,
+    /// The first node of the path to write after this one; 0 if there is none.
+    pub next: u64,
 }
 
 /// A cgroup, told from those of the other hierarchy, which have ids of their own.
@@ -42,13 +62,21 @@ struct CgroupKey {
     hierarchy: u64,
 }
 
+/// The call that last wrote a cgroup: its reading, and how many were complete before it.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Call {
+    session: u64,
+    tasks: u64,
+}
+
 // One reading at a time: user space lends an object to one reader only.
 #[map]
 static STATE: Array<State> = Array::with_max_entries(1, 0);
 
-/// The reading in which a cgroup was last written. What is forgotten is written again.
+/// Which cgroups were written, by whom. What is forgotten is written again.
 #[map]
-static WRITTEN: LruHashMap<CgroupKey, u64> = LruHashMap::with_max_entries(8192, 0);
+static WRITTEN: LruHashMap<CgroupKey, Call> = LruHashMap::with_max_entries(8192, 0);
 
 /// The state of this reading.
 #[inline(always)]
@@ -59,28 +87,43 @@ pub fn state(session: u64) -> Option<&'static mut State> {
     let state = unsafe { &mut *state };
     if state.session != session {
         state.session = session;
-        state.tasks = 0;
-        state.cgroups = 0;
-        state.visited = 0;
+        zero(&mut state.tasks);
+        zero(&mut state.cgroups);
+        zero(&mut state.visited);
+        zero(&mut state.too_deep);
     }
-    state.pending_cgroups = 0;
+    zero(&mut state.pending_cgroups);
     Some(state)
 }
 
-/// Whether a cgroup was written in this reading.
+/// Volatile, or the compiler makes a loop over bytes of it, which costs the verifier more than all the rest.
 #[inline(always)]
-pub fn is_written(hierarchy: Hierarchy, id: u64, session: u64) -> bool {
-    let key = CgroupKey { id, hierarchy: hierarchy as u64 };
-    // SAFETY: the value is copied at once; the map's user is this reading alone.
-    unsafe { WRITTEN.get(&key) }.is_some_and(|written| *written == session)
+fn zero(number: &mut u64) {
+    // SAFETY: a reference.
+    unsafe { core::ptr::write_volatile(number, 0) }
 }
 
-/// Remembers that a cgroup was written in this reading.
-#[inline(always)]
-pub fn set_written(hierarchy: Hierarchy, id: u64, session: u64) {
-    let key = CgroupKey { id, hierarchy: hierarchy as u64 };
-    // A failure costs a second record of the same cgroup, no more.
-    let _ = WRITTEN.insert(&key, &session, 0);
+impl State {
+    /// Whether a complete call of this reading wrote the cgroup at hand. (A call never meets what it wrote itself.)
+    #[inline(always)]
+    pub fn is_written(&self) -> bool {
+        // SAFETY: the value is read at once; the map's user is this reading alone.
+        unsafe { WRITTEN.get(&self.key()) }
+            .is_some_and(|call| (call.session == self.session) & (call.tasks < self.tasks))
+    }
+
+    /// Remembers that this call wrote it, in case the call becomes complete.
+    #[inline(always)]
+    pub fn set_written(&self) {
+        let call = Call { session: self.session, tasks: self.tasks };
+        // A failure costs a second record of the same cgroup, no more.
+        let _ = WRITTEN.insert(&self.key(), &call, 0);
+    }
+
+    #[inline(always)]
+    fn key(&self) -> CgroupKey {
+        CgroupKey { id: self.cgroup.id, hierarchy: self.paths.hierarchy }
+    }
 }
 
 /// Writes the first `length` bytes of a record.
@@ -89,10 +132,10 @@ pub fn set_written(hierarchy: Hierarchy, id: u64, session: u64) {
 ///
 /// `seq` is the iterator's, and `length` at most the size of `T`.
 #[inline(always)]
-pub unsafe fn write<T>(seq: *mut seq_file, record: &T, length: u32) -> Result<(), Full> {
+pub unsafe fn write<T>(seq: *mut seq_file, record: &T, length: u32) -> Result<(), Again> {
     // SAFETY: the caller's.
     match unsafe { bpf_seq_write(seq, core::ptr::from_ref(record).cast_mut().cast(), length) } {
         0 => Ok(()),
-        _ => Err(Full),
+        _ => Err(Again::Full),
     }
 }

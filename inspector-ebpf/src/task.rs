@@ -2,24 +2,25 @@
 
 use aya_ebpf::bindings::seq_file;
 use aya_log_ebpf::warn;
-use inspector_common::{CGROUP_DEPTH, EndRecord, Header, Inodes, MISSING, TaskRecord, flags, kind};
+use inspector_common::{CGROUP_DEPTH, EndRecord, Header, MISSING, TaskRecord, flags, kind};
 
 use crate::{
     cgroup,
     context::{Context, Logged},
     memory::{Memory, Pointer, offset},
-    output::{self, Full, State},
+    output::{self, Again, State},
     pid::{self, Innermost},
 };
 
 /// `PF_KTHREAD` of `task_struct.flags`, the same in every kernel.
 const PF_KTHREAD: u32 = 0x0020_0000;
 
-/// How often namespaces are read again that change under our eyes.
-const ATTEMPTS: u32 = 3;
+/// What tells the kernel to keep the output of this call, if it fits.
+const KEEP: i32 = 0;
+/// What tells the kernel to throw it away and call again for this task.
+const RETRY: i32 = 1;
 
-/// Writes what there is to write about the task of this call. Always 0: the kernel itself calls again after an
-/// output that did not fit.
+/// Writes what there is to write about the task of this call.
 ///
 /// # Safety
 ///
@@ -27,23 +28,29 @@ const ATTEMPTS: u32 = 3;
 #[inline(always)]
 pub unsafe fn show<M: Memory>(context: *mut Context) -> i32 {
     // SAFETY: the kernel's context.
-    unsafe {
+    let written = unsafe {
         let meta = (*context).meta;
         let task = (*context).task;
         let (seq, session) = ((*meta).seq, (*meta).session_id);
-        let Some(state) = output::state(session) else { return 0 };
-        let _ = match Pointer::new(task.cast_mut()) {
-            Some(task) => show_task::<M>(context, seq, session, task, state),
-            None => show_end(seq, state),
-        };
+        let Some(state) = output::state(session) else { return KEEP };
+        match Pointer::new(task.cast_mut()) {
+            Some(task) => show_task::<M>(seq, task, state),
+            None => show_end(context, seq, state),
+        }
+    };
+    match written {
+        Ok(()) | Err(Again::Full) => KEEP,
+        Err(Again::Changed) => RETRY,
     }
-    0
 }
 
 /// The end: no more tasks.
 #[inline(always)]
-unsafe fn show_end(seq: *mut seq_file, state: &State) -> Result<(), Full> {
+unsafe fn show_end(context: *mut Context, seq: *mut seq_file, state: &State) -> Result<(), Again> {
     const LENGTH: u32 = size_of::<EndRecord>() as u32;
+    if state.too_deep != 0 {
+        warn!(&Logged(context), "{} tasks have cgroups over {} levels deep", state.too_deep, CGROUP_DEPTH);
+    }
     let record = EndRecord {
         header: Header::new(kind::END, LENGTH),
         tasks: state.tasks,
@@ -55,59 +62,53 @@ unsafe fn show_end(seq: *mut seq_file, state: &State) -> Result<(), Full> {
 }
 
 #[inline(always)]
-unsafe fn show_task<M: Memory>(
-    context: *mut Context,
-    seq: *mut seq_file,
-    session: u64,
-    task: Pointer,
-    state: &mut State,
-) -> Result<(), Full> {
+unsafe fn show_task<M: Memory>(seq: *mut seq_file, task: Pointer, state: &mut State) -> Result<(), Again> {
     // SAFETY: fields of `task_struct`, in here and in what is called.
     unsafe {
         let Some(leader) = M::pointer(task, offset!(task_group_leader)) else { return Ok(()) };
-        let namespaces = if leader == task {
-            Namespaces::of::<M>(task)
-        } else if let Some(namespaces) = of_stray_thread::<M>(task, leader) {
-            namespaces
-        } else {
+        let nsproxy = M::pointer(task, offset!(task_nsproxy));
+        if leader != task && !is_stray::<M>(nsproxy, leader) {
             state.visited += 1;
             return Ok(());
-        };
-        fill::<M>(&mut state.task, task, leader, namespaces);
+        }
+        fill::<M>(&mut state.task, task, leader);
+        namespaces::<M>(&mut state.task, task, nsproxy)?;
 
         let (v2, pids) = cgroup::of_task::<M>(task);
         state.task.cgroup_v2 = cgroup::id::<M>(v2);
         state.task.cgroup_pids = cgroup::id::<M>(pids);
-        let v2_whole = cgroup::write_path::<M>(seq, session, v2, state)?;
-        let pids_whole = cgroup::write_path::<M>(seq, session, pids, state)?;
-        if !(v2_whole && pids_whole) {
-            state.task.flags |= flags::CGROUP_TOO_DEEP;
-        }
+        cgroup::begin(state, v2, pids);
+        cgroup::write_paths(seq, state)?;
         output::write(seq, &state.task, size_of::<TaskRecord>() as u32)?;
 
         // All of it fitted: the kernel keeps it.
         state.tasks += 1;
         state.cgroups += state.pending_cgroups;
         state.visited += 1;
-        if v2_whole {
-            cgroup::remember_path::<M>(session, v2);
-        }
-        if pids_whole {
-            cgroup::remember_path::<M>(session, pids);
-        }
         if state.task.flags & flags::CGROUP_TOO_DEEP != 0 {
-            warn!(&Logged(context), "the cgroup of pid {} is over {} levels deep", state.task.pid, CGROUP_DEPTH);
+            state.too_deep += 1;
         }
         Ok(())
     }
 }
 
-/// Fills the record, all but the cgroups.
+/// Whether a thread has a record of its own: its nsproxy is not its leader's. (Two may hold the same namespaces;
+/// user space sorts that out. The PID and user namespaces are one for the whole group.) Not so a thread that is
+/// just exiting; but every thread whose leader has exited, for then nothing else tells where the process lives.
 #[inline(always)]
-unsafe fn fill<M: Memory>(record: &mut TaskRecord, task: Pointer, leader: Pointer, namespaces: Namespaces) {
+unsafe fn is_stray<M: Memory>(nsproxy: Option<Pointer>, leader: Pointer) -> bool {
+    match nsproxy {
+        // SAFETY: a field of `task_struct`.
+        Some(own) => own.as_ptr() as u64 != unsafe { M::u64(leader, offset!(task_nsproxy)) },
+        None => false,
+    }
+}
+
+/// Fills the record, all but the cgroups and what `nsproxy` leads to.
+#[inline(always)]
+unsafe fn fill<M: Memory>(record: &mut TaskRecord, task: Pointer, leader: Pointer) {
     record.header = Header::new(kind::TASK, size_of::<TaskRecord>() as u32);
-    record.namespaces = namespaces.inodes;
-    record.flags = namespaces.flags;
+    record.flags = 0;
     record.reserved = 0;
     // SAFETY: fields of `task_struct`, `signal_struct`, `cred` and `user_namespace`.
     unsafe {
@@ -159,55 +160,21 @@ unsafe fn fill<M: Memory>(record: &mut TaskRecord, task: Pointer, leader: Pointe
     }
 }
 
-/// What `nsproxy` leads to: all but `pid` and `user`.
-#[derive(Clone, Copy)]
-struct Namespaces {
-    inodes: Inodes,
-    /// Why they are not there.
-    flags: u32,
-}
-
-impl Namespaces {
-    #[inline(always)]
-    unsafe fn of<M: Memory>(task: Pointer) -> Self {
-        // A task may leave or swap its nsproxy meanwhile, and its old one be freed and used again. While the task
-        // has it, it cannot be: so what was read counts only if the task has it still.
-        for _ in 0..ATTEMPTS {
-            // SAFETY: fields of `task_struct` and of the structures that `nsproxy` leads to.
-            unsafe {
-                let Some(nsproxy) = M::pointer(task, offset!(task_nsproxy)) else {
-                    return Self { inodes: Inodes::default(), flags: flags::NO_NSPROXY };
-                };
-                let inodes = inodes_of::<M>(nsproxy);
-                if M::u64(task, offset!(task_nsproxy)) == nsproxy.as_ptr() as u64 {
-                    return Self { inodes, flags: 0 };
-                }
-            }
-        }
-        Self { inodes: Inodes::default(), flags: flags::UNSTABLE }
-    }
-}
-
-/// The namespaces of a thread, if they are not its leader's. Not those of a thread that is just exiting; all of a
-/// thread whose leader has exited, for then nothing else tells where the process lives.
+/// Fills in what `nsproxy` leads to: all namespaces but `pid` and `user`.
 #[inline(always)]
-unsafe fn of_stray_thread<M: Memory>(task: Pointer, leader: Pointer) -> Option<Namespaces> {
-    // SAFETY: fields of `task_struct`.
-    unsafe {
-        let own = M::u64(task, offset!(task_nsproxy));
-        if own == 0 || own == M::u64(leader, offset!(task_nsproxy)) {
-            return None;
-        }
-        let own = Namespaces::of::<M>(task);
-        let leaders = Namespaces::of::<M>(leader);
-        // Two nsproxies may hold the same namespaces. (PID and user namespace are one for the whole group.)
-        let same = own.flags == leaders.flags && own.inodes.same(&leaders.inodes);
-        (!same && own.flags & flags::NO_NSPROXY == 0).then_some(own)
-    }
-}
-
-#[inline(always)]
-unsafe fn inodes_of<M: Memory>(nsproxy: Pointer) -> Inodes {
+unsafe fn namespaces<M: Memory>(
+    record: &mut TaskRecord,
+    task: Pointer,
+    nsproxy: Option<Pointer>,
+) -> Result<(), Again> {
+    let inodes = &mut record.namespaces;
+    let Some(nsproxy) = nsproxy else {
+        record.flags |= flags::NO_NSPROXY;
+        (inodes.mnt, inodes.uts, inodes.ipc, inodes.net) = (0, 0, 0, 0);
+        (inodes.cgroup, inodes.time) = (0, 0);
+        (inodes.pid_for_children, inodes.time_for_children) = (0, 0);
+        return Ok(());
+    };
     macro_rules! inode {
         ($namespace:ident, $inum:ident) => {
             match M::pointer(nsproxy, offset!($namespace)) {
@@ -216,21 +183,24 @@ unsafe fn inodes_of<M: Memory>(nsproxy: Pointer) -> Inodes {
             }
         };
     }
-    // SAFETY: fields of `nsproxy` and of each sort of namespace.
+    // SAFETY: fields of `nsproxy`, of each sort of namespace, and of `task_struct`.
     unsafe {
-        let mut inodes = Inodes {
-            mnt: inode!(nsproxy_mnt, mnt_inum),
-            uts: inode!(nsproxy_uts, uts_inum),
-            ipc: inode!(nsproxy_ipc, ipc_inum),
-            net: inode!(nsproxy_net, net_inum),
-            cgroup: inode!(nsproxy_cgroup, cgroup_inum),
-            pid_for_children: inode!(nsproxy_pid_for_children, pid_inum),
-            ..Inodes::default()
-        };
+        inodes.mnt = inode!(nsproxy_mnt, mnt_inum);
+        inodes.uts = inode!(nsproxy_uts, uts_inum);
+        inodes.ipc = inode!(nsproxy_ipc, ipc_inum);
+        inodes.net = inode!(nsproxy_net, net_inum);
+        inodes.cgroup = inode!(nsproxy_cgroup, cgroup_inum);
+        inodes.pid_for_children = inode!(nsproxy_pid_for_children, pid_inum);
+        (inodes.time, inodes.time_for_children) = (0, 0);
         if offset!(nsproxy_time) != MISSING {
             inodes.time = inode!(nsproxy_time, time_inum);
             inodes.time_for_children = inode!(nsproxy_time_for_children, time_inum);
         }
-        inodes
+        // The task may leave or swap its nsproxy meanwhile, and the old one be freed and used again. As long as
+        // the task has it, it cannot be: so what was read counts only if the task has it still.
+        if M::u64(task, offset!(task_nsproxy)) != nsproxy.as_ptr() as u64 {
+            return Err(Again::Changed);
+        }
     }
+    Ok(())
 }

@@ -123,7 +123,6 @@ pub fn decode(output: &[u8]) -> Result<TaskScan, DecodeError> {
 /// A record's task; its path is yet to be found.
 struct Found {
     task: Task,
-    flags: u32,
     v2: u64,
     pids: u64,
 }
@@ -180,7 +179,7 @@ fn task(fields: &mut Fields<'_>) -> Option<Found> {
         cgroup: None,
         cgroup_id: None,
     };
-    Some(Found { task, flags, v2, pids })
+    Some(Found { task, v2, pids })
 }
 
 fn cgroup(fields: &mut Fields<'_>) -> Option<(CgroupKey, Cgroup)> {
@@ -194,14 +193,11 @@ fn cgroup(fields: &mut Fields<'_>) -> Option<(CgroupKey, Cgroup)> {
 
 /// Puts paths to tasks, and tasks in order.
 fn scan(found: Vec<Found>, mut paths: Paths) -> TaskScan {
-    let (mut tasks, mut unreadable, mut pathless) = (Vec::with_capacity(found.len()), 0, Vec::new());
-    for Found { mut task, flags, v2, pids } in found {
+    let (mut tasks, mut pathless) = (Vec::with_capacity(found.len()), Vec::new());
+    for Found { mut task, v2, pids } in found {
         // Without a number: reaped while it was being read.
         if task.pid == 0 {
             continue;
-        }
-        if flags & flags::UNSTABLE != 0 {
-            unreadable += 1;
         }
         match paths.choose(v2, pids) {
             Some((id, path)) => (task.cgroup_id, task.cgroup) = (Some(id), Some(path)),
@@ -228,7 +224,20 @@ fn scan(found: Vec<Found>, mut paths: Paths) -> TaskScan {
             ),
         )],
     };
-    TaskScan { tasks, unreadable, gaps }
+    drop_threads_like_their_leader(&mut tasks);
+    TaskScan { tasks, unreadable: 0, gaps }
+}
+
+/// The kernel side tells threads apart by their `nsproxy`: one that left its leader's and came back has another, of
+/// the same namespaces.
+fn drop_threads_like_their_leader(tasks: &mut Vec<Task>) {
+    let namespaces = |task: &Task| (task.namespaces, task.pid_for_children, task.time_for_children);
+    if tasks.iter().all(Task::is_leader) {
+        return;
+    }
+    let leaders: HashMap<u32, _> =
+        tasks.iter().filter(|task| task.is_leader()).map(|task| (task.pid, namespaces(task))).collect();
+    tasks.retain(|task| task.is_leader() || leaders.get(&task.tgid) != Some(&namespaces(task)));
 }
 
 /// The cgroups that were written, and the paths found so far.

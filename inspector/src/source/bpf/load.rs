@@ -152,6 +152,7 @@ impl Reader {
         }
         let mut scan = decode(&output)?;
         scan.gaps.extend(self.loaded.gaps.iter().cloned());
+        note_hidden_init(context, &mut scan);
         Ok(scan)
     }
 
@@ -163,6 +164,19 @@ impl Reader {
         };
         let link = program.attach().and_then(|id| program.take_link(id)).map_err(|error| classify(&error))?;
         link.into_file().map_err(|error| classify(&error))
+    }
+}
+
+/// There are kernels, hardened ones, that leave the threads of process 1 out of iterators. They must not go
+/// missing in silence.
+fn note_hidden_init(context: &Context, scan: &mut TaskScan) {
+    let shown = scan.tasks.first().is_some_and(|task| task.pid == 1);
+    if !shown && context.host("/proc/1").exists() {
+        scan.unreadable += 1;
+        scan.gaps.push(Gap::detail(
+            "process 1",
+            "this kernel leaves it out of task iterators; --source procfs reads what /proc shows of it",
+        ));
     }
 }
 

@@ -91,6 +91,7 @@ pub fn resolve(btf: &Btf<'_>, reader_level: Option<u32>) -> Result<(Layout, Vec<
         css_cgroup: need("cgroup_subsys_state", "cgroup", POINTER)?,
         cgroup_kn: need("cgroup", "kn", POINTER)?,
         cgroup_root: need("cgroup", "root", POINTER)?,
+        cgroup_level: need("cgroup", "level", NUMBER)?,
         kernfs_id: need("kernfs_node", "id", LONG)?,
         // Renamed in Linux 6.15.
         kernfs_parent: need("kernfs_node", "__parent", POINTER)
