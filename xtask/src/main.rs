@@ -1,2 +1,84 @@
-//! xtask
-fn main() {}
+//! What a developer runs: `cargo xtask COMMAND`.
+//!
+//! xtask only starts other programs (cargo, apt, qemu) and judges what comes back; nothing of inspector's own work
+//! belongs here. Every command fails loudly when a part of it cannot be done: a skipped part is no success.
+
+mod build;
+mod cargo;
+mod dist;
+mod kernels;
+mod lint;
+mod setup;
+mod sh;
+mod test;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Set up, build, run and test inspector")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Install the eBPF toolchain, if there is none
+    Setup {
+        /// And what the tests start: container runtimes, QEMU
+        #[arg(long)]
+        tests: bool,
+    },
+    /// Build the program with its eBPF object inside
+    Build {
+        /// Optimised
+        #[arg(long)]
+        release: bool,
+    },
+    /// Set up, build as this user, and run as root
+    Run {
+        /// Optimised
+        #[arg(long)]
+        release: bool,
+        /// What the program gets
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Set up and run every test, as root, then the one on an old kernel under QEMU
+    Test {
+        /// What `cargo test` gets after `--`: run only matching tests, and no kernel
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        filter: Vec<String>,
+    },
+    /// Check the format and run clippy, on the eBPF side too
+    Lint,
+    /// Make the binary that ships: static, stripped, the eBPF object inside
+    Dist,
+    /// Boot Debian's kernels under QEMU and compare eBPF with /proc on each
+    Kernels {
+        /// 5.10, 6.1, 6.12
+        #[arg(default_values_t = [kernels::OLDEST.to_owned()])]
+        versions: Vec<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Setup { tests } => setup::setup(tests),
+        Command::Build { release } => build::build(release).map(drop),
+        Command::Run { release, args } => build::run(release, &args),
+        Command::Test { filter } => test::test(&filter),
+        Command::Lint => lint::lint(),
+        Command::Dist => dist::dist().map(drop),
+        Command::Kernels { versions } => kernels::kernels(&versions),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

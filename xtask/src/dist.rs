@@ -1,0 +1,75 @@
+//! `cargo xtask dist`: one file that runs on any Linux of this processor, and the proof that it is that.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use object::Endianness;
+use object::elf::FileHeader64;
+use object::read::elf::{Dyn as _, ElfFile, ProgramHeader as _};
+
+use crate::cargo::{build_program, host_target};
+use crate::{build, setup, sh};
+
+/// Makes the binary, checks it, and gives its path.
+pub fn dist() -> Result<PathBuf> {
+    setup::setup(false)?;
+    let target = host_target();
+    let flags = format!("CARGO_TARGET_{}_RUSTFLAGS", target.to_uppercase().replace('-', "_"));
+    let program = build_program(|cargo| {
+        cargo
+            .args(["--profile", "dist", "--target", &target])
+            // RUSTFLAGS would win over the flags of the target alone, and reach build scripts' dependencies too.
+            .env_remove("RUSTFLAGS")
+            .env_remove("CARGO_ENCODED_RUSTFLAGS")
+            .env(flags, "-C target-feature=+crt-static")
+    })?;
+    build::require_object(&program)?;
+    let bytes = fs::read(&program.path)?;
+    require_static(&bytes).with_context(|| format!("{} is not static", program.path.display()))?;
+    let object = fs::read(&program.object)?;
+    ensure!(
+        bytes.windows(object.len()).any(|window| window == object),
+        "{} does not carry its eBPF object",
+        program.path.display()
+    );
+    let version = sh::output(Command::new(&program.path).arg("--version"))?;
+    println!("{}", program.path.display());
+    println!(
+        "{}: static, stripped, {} bytes, of these {} of eBPF object",
+        version.trim(),
+        bytes.len(),
+        object.len()
+    );
+    Ok(program.path)
+}
+
+/// Neither a dynamic loader nor a shared library is asked for, and no symbols are left.
+fn require_static(elf: &[u8]) -> Result<()> {
+    let file = ElfFile::<FileHeader64<Endianness>>::parse(elf)?;
+    let endian = file.endian();
+    for header in file.elf_program_headers() {
+        if let Some(loader) = header.interpreter(endian, elf)? {
+            bail!("it asks for the loader {}", String::from_utf8_lossy(loader));
+        }
+        for entry in header.dynamic(endian, elf)?.unwrap_or_default() {
+            ensure!(entry.tag(endian) != object::elf::DT_NEEDED, "it needs a shared library");
+        }
+    }
+    ensure!(file.elf_symbol_table().is_empty(), "it is not stripped");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dynamic_program_is_not_taken_for_static() {
+        let own = fs::read(std::env::current_exe().unwrap()).unwrap();
+        let error = require_static(&own).unwrap_err().to_string();
+        assert!(error.contains("loader") || error.contains("stripped"), "{error}");
+        assert!(require_static(b"#!/bin/sh").is_err());
+    }
+}
