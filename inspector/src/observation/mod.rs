@@ -9,7 +9,7 @@ mod kind;
 mod task;
 
 pub use declared::{
-    DeclaredContainer, DeclaredPod, Declaration, Mount, MountKind, Origin, Runtime, RuntimeState,
+    Declaration, DeclaredContainer, DeclaredPod, Mount, MountKind, Origin, Runtime, RuntimeState,
 };
 pub use kind::{HostNamespaces, Inodes, Kind};
 pub use task::{Behaviour, ProcessKey, Task, Wait};
