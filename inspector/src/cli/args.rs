@@ -50,55 +50,94 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// The pods of this node: containers, namespaces shared, owners, verdicts, findings
-    Pods(PodsArgs),
+    Pods(With<PodsArgs>),
     /// Write what is seen of this node into a file, for --replay
-    Record(RecordArgs),
+    Record(With<RecordArgs>),
     /// Build pods of plain Linux namespaces, show them, break them and remove them
-    Demo(DemoArgs),
+    Demo(With<DemoArgs>),
     /// What this kernel, these capabilities and these sockets allow, and what is lost without each
-    Doctor(DoctorArgs),
+    Doctor(With<DoctorArgs>),
     /// Print the JSON Schema of an answer
-    Schema(SchemaArgs),
+    Schema(With<SchemaArgs>),
+}
+
+/// What a command can be told, its own flags and the ones of all commands.
+///
+/// clap's own global flags would forget a `--socket` before the command when another one follows it.
+#[derive(Debug, Args)]
+pub struct With<T: Args> {
+    /// Its own.
+    #[command(flatten)]
+    pub args: T,
+    /// Everyone's.
+    #[command(flatten)]
+    pub global: Global,
+}
+
+impl Command {
+    /// Its name.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Pods(_) => "pods",
+            Self::Record(_) => "record",
+            Self::Demo(_) => "demo",
+            Self::Doctor(_) => "doctor",
+            Self::Schema(_) => "schema",
+        }
+    }
+
+    /// The flags of all commands that stand after it.
+    #[must_use]
+    pub const fn global(&self) -> &Global {
+        match self {
+            Self::Pods(with) => &with.global,
+            Self::Record(with) => &with.global,
+            Self::Demo(with) => &with.global,
+            Self::Doctor(with) => &with.global,
+            Self::Schema(with) => &with.global,
+        }
+    }
 }
 
 /// What may stand before or after the command.
 #[derive(Clone, Debug, Default, Args)]
 pub struct Global {
     /// Where the facts about processes come from; `auto` takes the faster one that works [default: auto]
-    #[arg(long, global = true, value_enum, value_name = "SOURCE", help_heading = "Looking")]
+    #[arg(long, value_enum, value_name = "SOURCE", help_heading = "Looking")]
     pub source: Option<Source>,
     /// Where the host's /proc, /run, /var/lib and /sys/fs/cgroup are to be seen [default: /]
-    #[arg(long, global = true, value_name = "DIR", help_heading = "Looking")]
+    #[arg(long, value_name = "DIR", help_heading = "Looking")]
     pub host_root: Option<PathBuf>,
     /// Ask that runtime (docker, containerd, cri-o, podman) at this socket, and nowhere else; repeatable
-    #[arg(long = "socket", global = true, value_name = "RUNTIME=PATH", value_parser = socket, action = ArgAction::Append, help_heading = "Looking")]
+    #[arg(long = "socket", value_name = "RUNTIME=PATH", value_parser = socket, action = ArgAction::Append, help_heading = "Looking")]
     pub sockets: Vec<(Runtime, PathBuf)>,
     /// How long everything together may take, such as 500ms or 2m; what is late becomes a gap [default: 30s]
-    #[arg(long, global = true, value_name = "DURATION", value_parser = timeout, help_heading = "Looking")]
+    #[arg(long, value_name = "DURATION", value_parser = timeout, help_heading = "Looking")]
     pub timeout: Option<Duration>,
     /// Look for pins of namespaces in the host's and the runtimes' mount namespaces, or in every one [default: host]
-    #[arg(long, global = true, value_enum, value_name = "WHERE", help_heading = "Looking")]
+    #[arg(long, value_enum, value_name = "WHERE", help_heading = "Looking")]
     pub holders: Option<Holders>,
     /// Answer from a recording instead of this node; - is standard input
-    #[arg(long, global = true, value_name = "FILE", help_heading = "Looking")]
+    #[arg(long, value_name = "FILE", help_heading = "Looking")]
     pub replay: Option<PathBuf>,
     /// List pods without a living container and unmanaged groups of a single process too
-    #[arg(long, global = true, help_heading = "Printing")]
+    #[arg(long, help_heading = "Printing")]
     pub all: bool,
     /// How to print [default: table]
-    #[arg(short, long, global = true, value_enum, value_name = "FORMAT", help_heading = "Printing")]
+    #[arg(short, long, value_enum, value_name = "FORMAT", help_heading = "Printing")]
     pub output: Option<Format>,
     /// Leave the header line of a table out
-    #[arg(long, global = true, help_heading = "Printing")]
+    #[arg(long, help_heading = "Printing")]
     pub no_headers: bool,
     /// Colours; `auto`: on a terminal, unless NO_COLOR is set; in a pipe if CLICOLOR_FORCE is set [default: auto]
-    #[arg(long, global = true, value_enum, value_name = "WHEN", help_heading = "Printing")]
+    #[arg(long, value_enum, value_name = "WHEN", help_heading = "Printing")]
     pub color: Option<Color>,
     /// Exit with 3 when something that could change a verdict could not be read
-    #[arg(long, global = true)]
+    #[arg(long)]
     pub strict: bool,
     /// Say on standard error what is being done; twice: in detail (RUST_LOG chooses more finely)
-    #[arg(short, long, global = true, action = ArgAction::Count)]
+    #[arg(short, long, action = ArgAction::Count)]
     pub verbose: u8,
 }
 
@@ -274,6 +313,12 @@ mod tests {
     use clap::CommandFactory as _;
 
     use super::*;
+    use crate::cli::resolve::merge;
+
+    fn global(line: &str) -> Global {
+        let cli = parse(line).unwrap();
+        merge(&cli.global, cli.command.global()).unwrap()
+    }
 
     fn parse(line: &str) -> Result<Cli, clap::Error> {
         Cli::try_parse_from(std::iter::once("inspector").chain(line.split_whitespace()))
@@ -289,7 +334,7 @@ mod tests {
         let flags = "--source procfs --host-root /host --socket docker=/d.sock --socket podman=unix:///p.sock --timeout 500ms \
                      --holders all --all -o json --no-headers --color never --strict -vv --replay f";
         for line in [format!("{flags} pods"), format!("pods {flags}")] {
-            let global = parse(&line).unwrap().global;
+            let global = global(&line);
             assert_eq!((global.source, global.holders), (Some(Source::Procfs), Some(Holders::All)));
             assert_eq!(global.host_root, Some("/host".into()));
             assert_eq!(
@@ -305,14 +350,14 @@ mod tests {
 
     #[test]
     fn what_stands_before_the_command_is_not_lost_when_more_follows_it() {
-        let global = parse("--socket docker=/a -v pods --socket podman=/b -v --timeout 1s").unwrap().global;
+        let global = global("--socket docker=/a -v pods --socket podman=/b -v --timeout 1s");
         assert_eq!(global.sockets, [(Runtime::Docker, "/a".into()), (Runtime::Podman, "/b".into())]);
         assert_eq!(global.verbose, 2);
     }
 
     #[test]
     fn lists_are_repeated_or_joined_by_commas() {
-        let Command::Pods(args) = parse("pods --verdict unknown,host --verdict pause-owned --kind net,pid --runtime cri-o -n ns --pod a --pod b").unwrap().command else {
+        let Command::Pods(With { args, .. }) = parse("pods --verdict unknown,host --verdict pause-owned --kind net,pid --runtime cri-o -n ns --pod a --pod b").unwrap().command else {
             panic!("another command");
         };
         assert_eq!(args.verdict, [Verdict::Unknown, Verdict::Host, Verdict::PauseOwned]);

@@ -45,15 +45,16 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> Result<(), Failure> {
-    let settings = resolve::resolve(&cli.global, &cli.command)?;
-    logging::start(cli.global.verbose);
+    let global = resolve::merge(&cli.global, cli.command.global())?;
+    let settings = resolve::resolve(&global, &cli.command)?;
+    logging::start(global.verbose);
     match &cli.command {
-        Command::Pods(args) => pods::run(args, &settings),
-        Command::Record(args) => record::run(args, &settings),
-        Command::Demo(args) => connect::demo(args, &settings),
-        Command::Doctor(args) => connect::doctor(args, &settings),
-        Command::Schema(args) => {
-            let schema = match args.answer {
+        Command::Pods(with) => pods::run(&with.args, &settings),
+        Command::Record(with) => record::run(&with.args, &settings),
+        Command::Demo(with) => connect::demo(&with.args, &settings),
+        Command::Doctor(with) => connect::doctor(&with.args, &settings),
+        Command::Schema(with) => {
+            let schema = match with.args.answer {
                 Answer::Pods => render::schema::pods(),
             };
             let text = render::json::pretty(&schema).map_err(|error| {

@@ -70,7 +70,7 @@ pub fn resolve(global: &Global, command: &Command) -> Result<Settings, Failure> 
     if let Some(flag) = unused(command).iter().find(|flag| given.contains(flag)) {
         return Err(Failure::usage(format!(
             "{flag} means nothing to `inspector {}`; leave it out (see inspector {0} --help)",
-            name(command)
+            command.name()
         )));
     }
     let input = match &global.replay {
@@ -129,14 +129,33 @@ fn given(global: &Global) -> Vec<&'static str> {
     .collect()
 }
 
-const fn name(command: &Command) -> &'static str {
-    match command {
-        Command::Pods(_) => "pods",
-        Command::Record(_) => "record",
-        Command::Demo(_) => "demo",
-        Command::Doctor(_) => "doctor",
-        Command::Schema(_) => "schema",
+/// The flags before and after the command together.
+///
+/// # Errors
+/// If a flag that has one value stands on both sides, as it is an error on one.
+pub fn merge(before: &Global, after: &Global) -> Result<Global, Failure> {
+    fn one<T: Clone>(flag: &str, before: &Option<T>, after: &Option<T>) -> Result<Option<T>, Failure> {
+        match (before, after) {
+            (Some(_), Some(_)) => Err(Failure::usage(format!(
+                "{flag} stands before and after the command; leave one of them out"
+            ))),
+            _ => Ok(after.as_ref().or(before.as_ref()).cloned()),
+        }
     }
+    Ok(Global {
+        source: one("--source", &before.source, &after.source)?,
+        host_root: one("--host-root", &before.host_root, &after.host_root)?,
+        sockets: [before.sockets.as_slice(), &after.sockets].concat(),
+        timeout: one("--timeout", &before.timeout, &after.timeout)?,
+        holders: one("--holders", &before.holders, &after.holders)?,
+        replay: one("--replay", &before.replay, &after.replay)?,
+        all: before.all || after.all,
+        output: one("--output", &before.output, &after.output)?,
+        no_headers: before.no_headers || after.no_headers,
+        color: one("--color", &before.color, &after.color)?,
+        strict: before.strict || after.strict,
+        verbose: before.verbose.saturating_add(after.verbose),
+    })
 }
 
 fn options(global: &Global) -> Options {
@@ -166,7 +185,7 @@ mod tests {
 
     fn settings(line: &str) -> Result<Settings, Failure> {
         let cli = Cli::try_parse_from(std::iter::once("inspector").chain(line.split_whitespace())).unwrap();
-        resolve(&cli.global, &cli.command)
+        resolve(&merge(&cli.global, cli.command.global())?, &cli.command)
     }
 
     #[test]
@@ -190,6 +209,8 @@ mod tests {
             ("record f -o json", "--output"),
             ("schema --strict", "--strict"),
             ("--all demo", "--all"),
+            ("--timeout 1s pods --timeout 1s", "--timeout"),
+            ("-o json pods -o yaml", "--output"),
             ("doctor --replay f", "--replay"),
         ] {
             let failure = settings(line).unwrap_err();

@@ -77,11 +77,10 @@ impl FromStr for Kind {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, String> {
-        Self::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(|| {
-            format!(
-                "no kind of namespace is called {name:?}: use mnt, uts, ipc, pid, net, user, cgroup or time"
-            )
-        })
+        Self::ALL
+            .into_iter()
+            .find(|kind| kind.name() == name)
+            .ok_or_else(|| format!("no kind of namespace is called {name:?}: use mnt, uts, ipc, pid, net, user, cgroup or time"))
     }
 }
 

@@ -108,7 +108,7 @@ fn section(out: &mut String, label: &str, statements: &[String], look: &Look) {
     for statement in statements {
         for line in wrap(statement, room) {
             let padding = " ".repeat(LABEL.saturating_sub(2 + width(label)));
-            out.push_str(&format!("  {}{padding}{line}", Tone::Dim.paint(label, look)).trim_end().to_owned());
+            out.push_str(format!("  {}{padding}{line}", Tone::Dim.paint(label, look)).trim_end());
             out.push('\n');
             label = "";
         }
