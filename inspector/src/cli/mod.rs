@@ -1,6 +1,66 @@
-//! cli
+//! The command line: parse ([`args`]), resolve ([`resolve`]), run, exit.
+//!
+//! It decides nothing about pods; it gets an observation, has it answered ([`connect`]) and printed.
+
+pub mod args;
+mod connect;
+mod failure;
+mod input;
+mod logging;
+mod output;
+mod pods;
+mod record;
+mod resolve;
+mod terminal;
+
+pub use failure::Failure;
+
+use std::io::Write as _;
 use std::process::ExitCode;
-/// Runs.
+
+use clap::Parser as _;
+
+use args::{Answer, Cli, Command};
+
+use crate::render;
+
+/// Runs the program on the process's arguments.
+#[must_use]
 pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help goes to standard output, mistakes to standard error; a reader that is gone is no failure.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    match run(&cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            let _ = writeln!(std::io::stderr(), "{failure}");
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+fn run(cli: &Cli) -> Result<(), Failure> {
+    let global = resolve::merge(&cli.global, cli.command.global())?;
+    let settings = resolve::resolve(&global, &cli.command)?;
+    logging::start(global.verbose);
+    match &cli.command {
+        Command::Pods(with) => pods::run(&with.args, &settings),
+        Command::Record(with) => record::run(&with.args, &settings),
+        Command::Demo(with) => connect::demo(&with.args, &settings),
+        Command::Doctor(with) => connect::doctor(&with.args, &settings),
+        Command::Schema(with) => {
+            let schema = match with.args.answer {
+                Answer::Pods => render::schema::pods(),
+            };
+            let text = render::json::pretty(&schema).map_err(|error| {
+                Failure::collect(format!("could not print the schema: {error}; this is a bug"))
+            })?;
+            output::print(&text)
+        }
+    }
 }

@@ -79,7 +79,9 @@ struct Draft(Option<PathBuf>);
 impl Draft {
     /// A new file beside `path`: only within one folder is a rename a single step.
     fn create(path: &Path) -> io::Result<(Self, File)> {
-        let name = path.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "it names no file"))?;
+        let name = path
+            .file_name()
+            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "it names no file"))?;
         for attempt in 0..100 {
             let mut draft = std::ffi::OsString::from(".");
             draft.push(name);

@@ -27,8 +27,8 @@ pub use write::write;
 use serde::{Deserialize, Serialize};
 
 use crate::observation::{
-    Behaviour, DeclaredContainer, DeclaredPod, Gap, HostNamespaces, Node, Observation, Pin, Reader, RuntimeReport,
-    Task, TaskSource,
+    Behaviour, DeclaredContainer, DeclaredPod, Gap, HostNamespaces, Node, Observation, Pin, Reader,
+    RuntimeReport, Task, TaskSource,
 };
 
 /// The version of the format that is written, and the only one that is read.
@@ -84,9 +84,27 @@ struct Head {
 /// The lines of an observation. Takes it apart by name, so that a field that is new does not compile before it has
 /// its place in a recording.
 fn lines(observation: &Observation) -> impl Iterator<Item = Line> + '_ {
-    let Observation { node, source, reader, host, tasks, unreadable, containers, pods, behaviours, pins, runtimes, gaps } =
-        observation;
-    let head = Head { node: node.clone(), source: *source, reader: *reader, host: host.clone(), unreadable: *unreadable };
+    let Observation {
+        node,
+        source,
+        reader,
+        host,
+        tasks,
+        unreadable,
+        containers,
+        pods,
+        behaviours,
+        pins,
+        runtimes,
+        gaps,
+    } = observation;
+    let head = Head {
+        node: node.clone(),
+        source: *source,
+        reader: *reader,
+        host: host.clone(),
+        unreadable: *unreadable,
+    };
     std::iter::once(Line::Node(Box::new(head)))
         .chain(tasks.iter().map(|task| Line::Task(Box::new(task.clone()))))
         .chain(containers.iter().map(|container| Line::Container(Box::new(container.clone()))))

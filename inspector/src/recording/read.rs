@@ -39,7 +39,8 @@ impl<R: BufRead> Lines<'_, R> {
                 self.end()?;
                 return observation.ok_or_else(|| Problem::Damaged("it holds no observation".to_owned()));
             }
-            let line = serde_json::from_slice(&self.text).map_err(|error| Problem::Damaged(error.to_string()))?;
+            let line =
+                serde_json::from_slice(&self.text).map_err(|error| Problem::Damaged(error.to_string()))?;
             add(&mut observation, line)?;
             self.accept();
         }
@@ -56,14 +57,20 @@ impl<R: BufRead> Lines<'_, R> {
         let Some(rest) = self.text.strip_prefix(MAGIC.as_bytes()) else {
             return Err(Problem::NoHeader);
         };
-        let digits: String = rest.iter().take(10).take_while(|byte| byte.is_ascii_digit()).map(|byte| char::from(*byte)).collect();
+        let digits: String = rest
+            .iter()
+            .take(10)
+            .take_while(|byte| byte.is_ascii_digit())
+            .map(|byte| char::from(*byte))
+            .collect();
         if digits.is_empty() {
             return Err(Problem::NoHeader);
         }
         if digits != VERSION.to_string() {
             return Err(Problem::OtherVersion(digits));
         }
-        serde_json::from_slice::<serde_json::Value>(&self.text).map_err(|error| Problem::Damaged(error.to_string()))?;
+        serde_json::from_slice::<serde_json::Value>(&self.text)
+            .map_err(|error| Problem::Damaged(error.to_string()))?;
         self.accept();
         Ok(())
     }
@@ -116,7 +123,8 @@ fn add(observation: &mut Option<Observation>, line: Line) -> Result<(), Problem>
     match (observation.as_mut(), line) {
         (None, Line::Node(head)) => {
             let Head { node, source, reader, host, unreadable } = *head;
-            *observation = Some(Observation { node, source, reader, host, unreadable, ..Observation::default() });
+            *observation =
+                Some(Observation { node, source, reader, host, unreadable, ..Observation::default() });
         }
         (None, _) => return Err(Problem::Damaged("its second line is not the node's".to_owned())),
         (Some(_), Line::Node(_)) => return Err(Problem::Damaged("it holds a second observation".to_owned())),

@@ -8,7 +8,9 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::*;
-use crate::observation::{Declaration, Kind, Mount, MountKind, Origin, ProcessKey, Runtime, RuntimeState, RuntimeStatus, Wait};
+use crate::observation::{
+    Declaration, Kind, Mount, MountKind, Origin, ProcessKey, Runtime, RuntimeState, RuntimeStatus, Wait,
+};
 use crate::render::samples::HOSTILE;
 use crate::render::text::is_plain;
 
@@ -18,15 +20,18 @@ struct Folder(PathBuf);
 impl Folder {
     fn new() -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let name = format!("inspector-recording-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let name =
+            format!("inspector-recording-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
         let path = std::env::temp_dir().join(name);
         fs::create_dir(&path).unwrap();
         Self(path)
     }
 
     fn names(&self) -> Vec<String> {
-        let mut names: Vec<String> =
-            fs::read_dir(&self.0).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        let mut names: Vec<String> = fs::read_dir(&self.0)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
         names.sort();
         names
     }
@@ -67,7 +72,10 @@ fn observation() -> Observation {
         },
         source: TaskSource::Bpf,
         reader: Reader { pid: 9, euid: 0 },
-        host: HostNamespaces { inodes: [(Kind::Mnt, 7)].into_iter().collect(), evidence: "kthreadd".to_owned() },
+        host: HostNamespaces {
+            inodes: [(Kind::Mnt, 7)].into_iter().collect(),
+            evidence: "kthreadd".to_owned(),
+        },
         tasks,
         unreadable: 3,
         containers: vec![DeclaredContainer {
@@ -94,7 +102,12 @@ fn observation() -> Observation {
             ]),
             pod: None,
             compose: Some(("p".to_owned(), "s".to_owned())),
-            mounts: vec![Mount { source: "/a".to_owned(), target: "/b".to_owned(), read_only: true, kind: MountKind::Bind }],
+            mounts: vec![Mount {
+                source: "/a".to_owned(),
+                target: "/b".to_owned(),
+                read_only: true,
+                kind: MountKind::Bind,
+            }],
             source: "docker.sock".to_owned(),
         }],
         pods: vec![DeclaredPod {
@@ -200,7 +213,8 @@ fn lines_lost_doubled_moved_or_added_are_noticed() {
 
 #[test]
 fn what_is_no_recording_is_called_so() {
-    let other = String::from_utf8(bytes(&observation())).unwrap().replacen("\"version\":1", "\"version\":2", 1);
+    let other =
+        String::from_utf8(bytes(&observation())).unwrap().replacen("\"version\":1", "\"version\":2", 1);
     for (bytes, message) in [
         (b"".to_vec(), "empty"),
         (b"\x7fELF\x02\x01\n\n".to_vec(), "not a recording"),
@@ -218,7 +232,8 @@ fn what_is_no_recording_is_called_so() {
 fn endless_input_ends() {
     let mut header = bytes(&observation());
     header.truncate(header.iter().position(|byte| *byte == b'\n').unwrap() + 1);
-    let mut endless = std::io::BufReader::new(std::io::Read::chain(Cursor::new(header), std::io::repeat(b'{')));
+    let mut endless =
+        std::io::BufReader::new(std::io::Read::chain(Cursor::new(header), std::io::repeat(b'{')));
     let error = read(&mut endless).unwrap_err();
     assert!(matches!(error.problem, Problem::TooLong("the line", LINE_BYTES)), "{error}");
     // Deep nesting is an error of the parser, not of the stack.
@@ -252,7 +267,9 @@ fn what_is_no_regular_file_is_neither_read_nor_replaced() {
     std::os::unix::fs::symlink(path("elsewhere"), path("link")).unwrap();
     let _listener = std::os::unix::net::UnixListener::bind(path("socket")).unwrap();
     let before = folder.names();
-    for (name, what) in [("dir", "a directory"), ("fifo", "a FIFO"), ("link", "a symbolic link"), ("socket", "a socket")] {
+    for (name, what) in
+        [("dir", "a directory"), ("fifo", "a FIFO"), ("link", "a symbolic link"), ("socket", "a socket")]
+    {
         let error = save(&observation(), time(), &path(name)).unwrap_err();
         assert!(matches!(error, WriteError::InTheWay(found) if found == what), "{name}: {error}");
         assert!(load(&path(name)).is_err(), "{name}");
@@ -282,5 +299,8 @@ fn nothing_is_left_behind_when_writing_fails() {
     let mut big = observation();
     big.node.name = "x".repeat(17 << 20);
     assert!(matches!(save(&big, time(), &path).unwrap_err(), WriteError::TooLong("one line", LINE_BYTES)));
-    assert_eq!((folder.names(), fs::read_to_string(&path).unwrap()), (vec!["big.rec".to_owned()], "older".to_owned()));
+    assert_eq!(
+        (folder.names(), fs::read_to_string(&path).unwrap()),
+        (vec!["big.rec".to_owned()], "older".to_owned())
+    );
 }

@@ -10,7 +10,11 @@ use crate::render::json;
 ///
 /// # Errors
 /// If `out` fails, or if the observation is larger than a reader takes.
-pub fn write(observation: &Observation, created: jiff::Timestamp, out: &mut impl Write) -> Result<u64, WriteError> {
+pub fn write(
+    observation: &Observation,
+    created: jiff::Timestamp,
+    out: &mut impl Write,
+) -> Result<u64, WriteError> {
     let mut digest = crc32fast::Hasher::new();
     let (mut count, mut bytes) = (0_u64, 0_u64);
     let header = Header {

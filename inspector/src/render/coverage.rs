@@ -71,7 +71,11 @@ fn basis(coverage: &Coverage) -> String {
             RuntimeStatus::Denied => "DENIED",
             RuntimeStatus::Error => "ERROR",
         };
-        let detail = if runtime.detail.is_empty() { String::new() } else { format!(" ({})", fit(&runtime.detail, 60)) };
+        let detail = if runtime.detail.is_empty() {
+            String::new()
+        } else {
+            format!(" ({})", fit(&runtime.detail, 60))
+        };
         parts.push(format!("{}: {status}{detail}", runtime.runtime.name()));
     }
     if coverage.runtimes.iter().all(|runtime| runtime.status == RuntimeStatus::Absent) {

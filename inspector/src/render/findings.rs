@@ -50,7 +50,12 @@ fn block(list: &PodList, group: &[&Finding], look: &Look) -> String {
     let kinds = kinds_of(group);
     let kinds = if kinds.is_empty() { String::new() } else { format!(" ({kinds})") };
     let mark = if first.severity <= Severity::High { "▲ " } else { "" };
-    let title = format!("{mark}{} {} {}: {place}{kinds}", first.severity.name().to_uppercase(), first.rule, first.name);
+    let title = format!(
+        "{mark}{} {} {}: {place}{kinds}",
+        first.severity.name().to_uppercase(),
+        first.rule,
+        first.name
+    );
 
     let mut out = String::from("\n");
     for line in wrap(&title, look.width.unwrap_or(usize::MAX)) {
@@ -81,13 +86,18 @@ fn statements<'a>(group: &[&'a Finding], of: impl Fn(&'a Finding) -> Vec<&'a Str
         .filter(|(statement, _)| !statement.is_empty())
         .map(|(statement, findings)| {
             let statement = clean(statement);
-            if findings.len() == group.len() { statement.into_owned() } else { format!("{}: {statement}", kinds_of(&findings)) }
+            if findings.len() == group.len() {
+                statement.into_owned()
+            } else {
+                format!("{}: {statement}", kinds_of(&findings))
+            }
         })
         .collect()
 }
 
 fn kinds_of(group: &[&Finding]) -> String {
-    let kinds: Vec<&str> = group.iter().filter_map(|finding| Some(finding.subject.namespace_kind?.name())).collect();
+    let kinds: Vec<&str> =
+        group.iter().filter_map(|finding| Some(finding.subject.namespace_kind?.name())).collect();
     kinds.join(" ")
 }
 
@@ -98,7 +108,7 @@ fn section(out: &mut String, label: &str, statements: &[String], look: &Look) {
     for statement in statements {
         for line in wrap(statement, room) {
             let padding = " ".repeat(LABEL.saturating_sub(2 + width(label)));
-            out.push_str(&format!("  {}{padding}{line}", Tone::Dim.paint(label, look)).trim_end().to_owned());
+            out.push_str(format!("  {}{padding}{line}", Tone::Dim.paint(label, look)).trim_end());
             out.push('\n');
             label = "";
         }

@@ -96,7 +96,10 @@ impl Layout {
     pub(super) fn header(&self, look: &Look) -> String {
         let titles = self.columns.iter().map(|(column, ..)| (column.title.to_owned(), Tone::Dim));
         let cells: Vec<Text> = titles.collect();
-        let mut row = vec![(String::new(), Tone::Plain); self.columns.iter().map(|(_, index, _)| index + 1).max().unwrap_or(0)];
+        let mut row = vec![
+            (String::new(), Tone::Plain);
+            self.columns.iter().map(|(_, index, _)| index + 1).max().unwrap_or(0)
+        ];
         for ((_, index, _), cell) in self.columns.iter().zip(cells) {
             row[*index] = cell;
         }
@@ -126,14 +129,16 @@ impl Layout {
                 })
                 .collect();
             let height = fitted.iter().map(Vec::len).max().unwrap_or(1);
-            table.add_row(self.columns.iter().zip(fitted).enumerate().map(|(position, ((column, index, _), mut lines))| {
-                if position == 0 {
-                    let trunk = if row[*index].0.starts_with('├') { "│" } else { "" };
-                    lines.resize(height, trunk.to_owned());
-                }
-                let cell = style(Cell::new(lines.join("\n")), row[*index].1, look);
-                if column.right { cell.set_alignment(comfy_table::CellAlignment::Right) } else { cell }
-            }));
+            table.add_row(self.columns.iter().zip(fitted).enumerate().map(
+                |(position, ((column, index, _), mut lines))| {
+                    if position == 0 {
+                        let trunk = if row[*index].0.starts_with('├') { "│" } else { "" };
+                        lines.resize(height, trunk.to_owned());
+                    }
+                    let cell = style(Cell::new(lines.join("\n")), row[*index].1, look);
+                    if column.right { cell.set_alignment(comfy_table::CellAlignment::Right) } else { cell }
+                },
+            ));
         }
         let last = self.columns.len().saturating_sub(1);
         for (position, (_, _, wide)) in self.columns.iter().enumerate() {

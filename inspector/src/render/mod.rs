@@ -10,6 +10,7 @@ pub mod json;
 mod layout;
 #[cfg(test)]
 pub mod samples;
+pub mod schema;
 mod table;
 #[cfg(test)]
 mod tests;

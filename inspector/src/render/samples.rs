@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::observation::{Kind, Origin, Runtime, RuntimeStatus};
 use crate::view::{
-    API_VERSION, Class, ClassEvidence, Container, Coverage, Evidence, Exit, ExitCause, Finding, GapInfo, Hidden,
-    Holder, HolderType, Identity, Namespace, NodeInfo, Owner, Pod, PodList, Role, RuntimeInfo, Severity, State,
-    Subject, Verdict, Volume, VolumeMount,
+    API_VERSION, Class, ClassEvidence, Container, Coverage, Evidence, Exit, ExitCause, Finding, GapInfo,
+    Hidden, Holder, HolderType, Identity, Namespace, NodeInfo, Owner, Pod, PodList, Role, RuntimeInfo,
+    Severity, State, Subject, Verdict, Volume, VolumeMount,
 };
 
 /// Strings as an attacker would choose them, and ones that a format could mistake.
@@ -200,7 +200,11 @@ pub fn zoo() -> PodList {
     dead.why = "no container of it is alive".to_owned();
     for (container, (code, cause, why)) in dead.containers.iter_mut().zip([
         (0, ExitCause::Itself, "exit code 0"),
-        (137, ExitCause::PidNamespaceDied, "the init of its PID namespace, web-nginx-1, exited 40 ms earlier"),
+        (
+            137,
+            ExitCause::PidNamespaceDied,
+            "the init of its PID namespace, web-nginx-1, exited 40 ms earlier",
+        ),
     ]) {
         container.state = State::Exited;
         container.init_pid = 0;
@@ -228,7 +232,12 @@ pub fn zoo() -> PodList {
     gone.state = State::Exited;
     gone.init_pid = 0;
     gone.namespaces.clear();
-    gone.exit = Some(Exit { code: Some(143), finished_at: None, cause: ExitCause::Signal, why: "SIGTERM".to_owned() });
+    gone.exit = Some(Exit {
+        code: Some(143),
+        finished_at: None,
+        cause: ExitCause::Signal,
+        why: "SIGTERM".to_owned(),
+    });
 
     let mut group = pod(
         "chrome",
@@ -254,7 +263,11 @@ pub fn zoo() -> PodList {
         Origin::Kubernetes,
         Class::Pause,
         &[Kind::Net, Kind::Ipc, Kind::Uts],
-        vec![container("POD", 17, Role::Infra), container("coredns", 18, Role::App), container("debugger", 19, Role::Ephemeral)],
+        vec![
+            container("POD", 17, Role::Infra),
+            container("coredns", 18, Role::App),
+            container("debugger", 19, Role::Ephemeral),
+        ],
     );
     kubernetes.namespace = Some("kube-system".to_owned());
     kubernetes.uid = Some("6f4f0a8e-0a52-4a0f-9a7e-1f6f2f0d6c11".to_owned());
@@ -272,10 +285,19 @@ pub fn zoo() -> PodList {
     );
     pinned.namespaces[0].owner.container = Some(id(99));
     pinned.namespaces[0].owner.pid = 0;
-    pinned.namespaces[0].holders =
-        vec![Holder { holder_type: HolderType::BindMount, path: Some("/run/netns/7f".to_owned()), pid: None }];
+    pinned.namespaces[0].holders = vec![Holder {
+        holder_type: HolderType::BindMount,
+        path: Some("/run/netns/7f".to_owned()),
+        pid: None,
+    }];
 
-    let mut host = pod("node-exporter", Origin::Docker, Class::Unknown, &[], vec![container("node-exporter", 21, Role::App)]);
+    let mut host = pod(
+        "node-exporter",
+        Origin::Docker,
+        Class::Unknown,
+        &[],
+        vec![container("node-exporter", 21, Role::App)],
+    );
     host.verdict = Verdict::Host;
     host.containers[0].declared = [(Kind::Net, "host".to_owned()), (Kind::Pid, "host".to_owned())].into();
 
@@ -289,7 +311,9 @@ pub fn zoo() -> PodList {
     unknown.containers[1].identity = Identity::CgroupOnly;
     unknown.namespaces[0].owner.container = None;
     unknown.namespaces[0].owner.evidence = Evidence::None;
-    unknown.why = "net 4026532180 has two members that started in the same clock tick, and nothing declares it".to_owned();
+    unknown.why =
+        "net 4026532180 has two members that started in the same clock tick, and nothing declares it"
+            .to_owned();
 
     let alone = pod("redis", Origin::Docker, Class::Unknown, &[], vec![container("redis", 24, Role::App)]);
     let mut list = list(vec![orphan, group, kubernetes, pinned, unknown, host, alone, dead], vec![]);

@@ -134,7 +134,11 @@ fn row(list: &PodList, pod: &Pod, container: &Container, last: bool, inodes: boo
         plain(number(container.processes)),
         dim(words::short_id(&container.id)),
         // Only `wide` shows it: long, and of use to few.
-        dim(if wide { container.cgroup.as_deref().map(|path| clean(path).into_owned()).unwrap_or_default() } else { String::new() }),
+        dim(if wide {
+            container.cgroup.as_deref().map(|path| clean(path).into_owned()).unwrap_or_default()
+        } else {
+            String::new()
+        }),
         dim(container.image.as_deref().map(|image| clean(image).into_owned()).unwrap_or_default()),
         words::sharing(pod, container, inodes),
     ]
@@ -144,8 +148,13 @@ fn row(list: &PodList, pod: &Pod, container: &Container, last: bool, inodes: boo
 fn nothing(list: &PodList, look: &Look) -> String {
     let hidden = list.hidden.exited + list.hidden.unmanaged;
     let text = match look.filtered_from {
-        Some(all) if all > 0 => format!("No pod matches ({} without the filters).", words::count(all as u64, "pod", "pods")),
-        _ if hidden > 0 => "No pods to show: no living containers, and no processes that share namespaces of their own.".to_owned(),
+        Some(all) if all > 0 => {
+            format!("No pod matches ({} without the filters).", words::count(all as u64, "pod", "pods"))
+        }
+        _ if hidden > 0 => {
+            "No pods to show: no living containers, and no processes that share namespaces of their own."
+                .to_owned()
+        }
         _ => "No pods on this node: no containers, and no processes in namespaces of their own. \
               `inspector demo` makes two and shows them."
             .to_owned(),

@@ -18,7 +18,10 @@ fn expect(name: &str, printed: &str) {
         std::fs::write(&path, printed).unwrap();
     }
     let expected = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(expected == printed, "{name} differs; BLESS=1 cargo test writes it anew. Printed now:\n{printed}");
+    assert!(
+        expected == printed,
+        "{name} differs; BLESS=1 cargo test writes it anew. Printed now:\n{printed}"
+    );
 }
 
 fn samples() -> [(&'static str, PodList); 3] {
@@ -29,21 +32,32 @@ fn samples() -> [(&'static str, PodList); 3] {
 fn tables_look_as_they_did() {
     for (name, list) in samples() {
         for columns in [80, 120, 200] {
-            expect(&format!("{name}-{columns}.txt"), &pods(&list, Format::Table, &look(Some(columns))).unwrap());
+            expect(
+                &format!("{name}-{columns}.txt"),
+                &pods(&list, Format::Table, &look(Some(columns))).unwrap(),
+            );
         }
     }
     let article = samples::article();
     expect("article-piped.txt", &pods(&article, Format::Table, &look(None)).unwrap());
     expect("article-wide-200.txt", &pods(&article, Format::Wide, &look(Some(200))).unwrap());
-    expect("article-inodes-80.txt", &pods(&article, Format::Table, &Look { inodes: true, ..look(Some(80)) }).unwrap());
-    expect("article-colour-80.txt", &pods(&article, Format::Table, &Look { colour: true, ..look(Some(80)) }).unwrap());
+    expect(
+        "article-inodes-80.txt",
+        &pods(&article, Format::Table, &Look { inodes: true, ..look(Some(80)) }).unwrap(),
+    );
+    expect(
+        "article-colour-80.txt",
+        &pods(&article, Format::Table, &Look { colour: true, ..look(Some(80)) }).unwrap(),
+    );
     expect("article.yaml", &pods(&article, Format::Yaml, &look(None)).unwrap());
     expect("article.json", &pods(&article, Format::Json, &look(None)).unwrap());
 }
 
 #[test]
 fn no_line_is_wider_than_the_screen_or_holds_anything_but_text() {
-    for (name, list) in samples().into_iter().chain([("many", samples::many(60)), ("three", samples::many(3))]) {
+    for (name, list) in
+        samples().into_iter().chain([("many", samples::many(60)), ("three", samples::many(3))])
+    {
         for columns in [72, 80, 100, 120, 160, 200, 300] {
             for inodes in [false, true] {
                 let printed = pods(&list, Format::Table, &Look { inodes, ..look(Some(columns)) }).unwrap();

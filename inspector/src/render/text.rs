@@ -204,7 +204,12 @@ mod tests {
     fn every_control_and_format_character_of_unicode_is_escaped() {
         let escaped = |c: char| !is_plain(c);
         assert!(('\0'..'\u{20}').chain('\u{7f}'..='\u{9f}').all(escaped));
-        for range in ['\u{200b}'..='\u{200f}', '\u{2028}'..='\u{202e}', '\u{2060}'..='\u{206f}', '\u{fff9}'..='\u{fffb}'] {
+        for range in [
+            '\u{200b}'..='\u{200f}',
+            '\u{2028}'..='\u{202e}',
+            '\u{2060}'..='\u{206f}',
+            '\u{fff9}'..='\u{fffb}',
+        ] {
             assert!(range.clone().all(escaped), "{range:?}");
         }
         assert!((' '..='~').all(is_plain));
@@ -221,7 +226,8 @@ mod tests {
         let zalgo = format!("a{}", "\u{301}".repeat(10_000));
         let long = "x\u{202e}".repeat(100_000);
         for columns in 1..40 {
-            for text in ["日本語日本語日本語日本語日本語", "ab\u{301}cdef\x1b[2Jghijklm", &zalgo, &long] {
+            for text in ["日本語日本語日本語日本語日本語", "ab\u{301}cdef\x1b[2Jghijklm", &zalgo, &long]
+            {
                 let fitted = fit(text, columns);
                 assert!(width(&fitted) <= columns, "{fitted:?} in {columns}");
                 assert!(fitted.chars().count() <= 2 * columns + 2, "{columns}");

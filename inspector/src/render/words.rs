@@ -51,7 +51,11 @@ pub(super) fn verdict(pod: &Pod) -> (String, Tone) {
 fn owners(pod: &Pod, class: Class) -> String {
     let mut owners: Vec<(String, Vec<&Namespace>)> = Vec::new();
     for namespace in ordered(pod) {
-        if !namespace.kind.makes_pod() || namespace.owner.class != class || !namespace.is_shared() || by_target(pod, namespace) {
+        if !namespace.kind.makes_pod()
+            || namespace.owner.class != class
+            || !namespace.is_shared()
+            || by_target(pod, namespace)
+        {
             continue;
         }
         let owner = owner_name(pod, namespace);
@@ -72,11 +76,13 @@ fn owners(pod: &Pod, class: Class) -> String {
 fn by_target(pod: &Pod, namespace: &Namespace) -> bool {
     pod.containers
         .iter()
-        .filter(|container| namespace.shared_by.contains(&container.id) && namespace.owner.container.as_ref() != Some(&container.id))
+        .filter(|container| {
+            namespace.shared_by.contains(&container.id)
+                && namespace.owner.container.as_ref() != Some(&container.id)
+        })
         .all(|joiner| joiner.declared.get(&namespace.kind).is_some_and(|mode| mode == "target"))
         && namespace.shared_by.len() > 1
 }
-
 
 fn kinds<'a>(namespaces: impl IntoIterator<Item = &'a Namespace>) -> String {
     let names: Vec<&str> = namespaces.into_iter().map(|namespace| namespace.kind.name()).collect();
@@ -98,7 +104,8 @@ fn owner_name(pod: &Pod, namespace: &Namespace) -> String {
 /// The pod's namespaces: those that make it one first, in the order in which they name it.
 fn ordered(pod: &Pod) -> Vec<&Namespace> {
     let mut namespaces: Vec<&Namespace> = pod.namespaces.iter().collect();
-    let rank = |kind: Kind| Kind::POD.iter().position(|pod| *pod == kind).unwrap_or(Kind::POD.len() + kind.index());
+    let rank =
+        |kind: Kind| Kind::POD.iter().position(|pod| *pod == kind).unwrap_or(Kind::POD.len() + kind.index());
     namespaces.sort_by_key(|namespace| rank(namespace.kind));
     namespaces
 }
@@ -123,7 +130,10 @@ pub(super) fn sharing(pod: &Pod, container: &Container, inodes: bool) -> (String
         let owner = &namespace.owner;
         let (verb, of) = match &owner.container {
             Some(id) if *id == container.id && owner.alive => {
-                if owner.class == Class::Application && namespace.kind.makes_pod() && !by_target(pod, namespace) {
+                if owner.class == Class::Application
+                    && namespace.kind.makes_pod()
+                    && !by_target(pod, namespace)
+                {
                     tone = Tone::Bad;
                 }
                 ("owns", String::new())

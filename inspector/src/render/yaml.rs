@@ -130,19 +130,50 @@ mod tests {
         let printed = document(&HOSTILE).unwrap();
         assert!(printed.chars().all(|c| c == '\n' || is_plain(c)), "{printed}");
         assert_eq!(serde_saphyr::from_str::<Vec<String>>(&printed).unwrap(), HOSTILE);
-        let keys: BTreeMap<&str, usize> = HOSTILE.iter().enumerate().map(|(value, key)| (*key, value)).collect();
+        let keys: BTreeMap<&str, usize> =
+            HOSTILE.iter().enumerate().map(|(value, key)| (*key, value)).collect();
         let parsed: BTreeMap<String, usize> = serde_saphyr::from_str(&document(&keys).unwrap()).unwrap();
         assert_eq!(parsed, keys.into_iter().map(|(key, value)| (key.to_owned(), value)).collect());
     }
 
     #[test]
     fn words_that_yaml_takes_for_something_else_are_quoted() {
-        for text in ["true", "No", "y", "null", "NaN", "~", "", "1", "0x1f", "1e5", "1:30", "2026-11-23", "-", "- a", "a: b", "a #b", "key:", "*a", "&a", "!t", "%d", "@a", "`a", "[a", "{a", " a", "a "] {
+        for text in [
+            "true",
+            "No",
+            "y",
+            "null",
+            "NaN",
+            "~",
+            "",
+            "1",
+            "0x1f",
+            "1e5",
+            "1:30",
+            "2026-11-23",
+            "-",
+            "- a",
+            "a: b",
+            "a #b",
+            "key:",
+            "*a",
+            "&a",
+            "!t",
+            "%d",
+            "@a",
+            "`a",
+            "[a",
+            "{a",
+            " a",
+            "a ",
+        ] {
             let printed = document(&text).unwrap();
             assert!(printed.starts_with('"'), "{printed}");
             assert_eq!(serde_saphyr::from_str::<String>(&printed).unwrap(), text);
         }
-        for text in ["nginx", "docker.io/library/nginx:1.27", "proc:12:345", "/docker/3f2a", "pid-namespace-died"] {
+        for text in
+            ["nginx", "docker.io/library/nginx:1.27", "proc:12:345", "/docker/3f2a", "pid-namespace-died"]
+        {
             assert_eq!(document(&text).unwrap(), format!("{text}\n"));
         }
     }
@@ -154,6 +185,9 @@ mod tests {
         });
         let printed = document(&value).unwrap();
         assert_eq!(serde_saphyr::from_str::<Value>(&printed).unwrap(), value, "{printed}");
-        assert!(printed.starts_with("a: []\nb: {}\nc:\n- - 1\n  - 2\n- - x:\n    - w: null\n    z: true\n"), "{printed}");
+        assert!(
+            printed.starts_with("a: []\nb: {}\nc:\n- - 1\n  - 2\n- - x:\n    - w: null\n    z: true\n"),
+            "{printed}"
+        );
     }
 }

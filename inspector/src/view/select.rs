@@ -49,13 +49,15 @@ impl Selection {
         self.namespace.as_ref().is_none_or(|namespace| pod.namespace.as_ref() == Some(namespace))
             && any(
                 !self.runtimes.is_empty(),
-                pod.containers.iter().filter_map(|container| container.runtime).any(|runtime| self.runtimes.contains(&runtime)),
+                pod.containers
+                    .iter()
+                    .filter_map(|container| container.runtime)
+                    .any(|runtime| self.runtimes.contains(&runtime)),
             )
             && any(!self.pods.is_empty(), self.pods.iter().any(|wanted| is_called(pod, wanted)))
-            && self
-                .kinds
-                .iter()
-                .all(|kind| pod.namespaces.iter().any(|namespace| namespace.kind == *kind && namespace.is_shared()))
+            && self.kinds.iter().all(|kind| {
+                pod.namespaces.iter().any(|namespace| namespace.kind == *kind && namespace.is_shared())
+            })
             && any(!self.verdicts.is_empty(), self.verdicts.contains(&pod.verdict))
     }
 }
@@ -73,7 +75,8 @@ impl Namespace {
     /// Whether it is held in common: by two containers, by one that joined another's, or by pins.
     #[must_use]
     pub fn is_shared(&self) -> bool {
-        let of_another = self.owner.container.is_some() && self.owner.container.as_ref() != self.shared_by.first();
+        let of_another =
+            self.owner.container.is_some() && self.owner.container.as_ref() != self.shared_by.first();
         self.shared_by.len() > 1
             || self.owner.class == Class::RuntimePinned
             || of_another
@@ -102,7 +105,9 @@ pub fn select(mut list: PodList, selection: &Selection, sort_by: SortBy) -> PodL
         SortBy::Name => {}
         SortBy::Namespace => list.pods.sort_by(|a, b| a.namespace.cmp(&b.namespace)),
         SortBy::Verdict => list.pods.sort_by_key(|pod| pod.verdict),
-        SortBy::Started => list.pods.sort_by_key(|pod| started(pod).map_or((true, None), |time| (false, Some(time)))),
+        SortBy::Started => {
+            list.pods.sort_by_key(|pod| started(pod).map_or((true, None), |time| (false, Some(time))))
+        }
         SortBy::Containers => list.pods.sort_by_key(|pod| Reverse(pod.containers.len())),
     }
     list
@@ -122,20 +127,47 @@ mod tests {
         let everything = Selection::default();
         let id = samples::zoo().pods[2].id.clone();
         for (selection, expected) in [
-            (Selection { namespace: Some("kube-system".into()), ..everything.clone() }, vec!["coredns-5d78c9869d-8xk2v"]),
+            (
+                Selection { namespace: Some("kube-system".into()), ..everything.clone() },
+                vec!["coredns-5d78c9869d-8xk2v"],
+            ),
             (Selection { namespace: Some(String::new()), ..everything.clone() }, vec![]),
-            (Selection { runtimes: vec![Runtime::Containerd], ..everything.clone() }, vec!["coredns-5d78c9869d-8xk2v"]),
+            (
+                Selection { runtimes: vec![Runtime::Containerd], ..everything.clone() },
+                vec!["coredns-5d78c9869d-8xk2v"],
+            ),
             (Selection { pods: vec!["api".into()], ..everything.clone() }, vec!["api"]),
-            (Selection { pods: vec!["pod/api".into(), "redis".into()], ..everything.clone() }, vec!["api", "redis"]),
-            (Selection { pods: vec!["kube-system/coredns-5d78c9869d-8xk2v".into()], ..everything.clone() }, vec!["coredns-5d78c9869d-8xk2v"]),
+            (
+                Selection { pods: vec!["pod/api".into(), "redis".into()], ..everything.clone() },
+                vec!["api", "redis"],
+            ),
+            (
+                Selection { pods: vec!["kube-system/coredns-5d78c9869d-8xk2v".into()], ..everything.clone() },
+                vec!["coredns-5d78c9869d-8xk2v"],
+            ),
             (Selection { pods: vec!["other/api".into()], ..everything.clone() }, vec![]),
-            (Selection { pods: vec![id[..12].into()], ..everything.clone() }, vec!["coredns-5d78c9869d-8xk2v"]),
+            (
+                Selection { pods: vec![id[..12].into()], ..everything.clone() },
+                vec!["coredns-5d78c9869d-8xk2v"],
+            ),
             (Selection { pods: vec![String::new()], ..everything.clone() }, vec![]),
             (Selection { kinds: vec![Kind::Pid], ..everything.clone() }, vec!["chrome"]),
-            (Selection { kinds: vec![Kind::Net, Kind::Uts], ..everything.clone() }, vec!["coredns-5d78c9869d-8xk2v"]),
-            (Selection { kinds: vec![Kind::Net], ..everything.clone() }, vec!["api", "chrome", "coredns-5d78c9869d-8xk2v", "crio-pod", "mystery"]),
-            (Selection { verdicts: vec![Verdict::Host, Verdict::Isolated], ..everything.clone() }, vec!["node-exporter", "redis"]),
-            (Selection { verdicts: vec![Verdict::Host], pods: vec!["redis".into()], ..everything.clone() }, vec![]),
+            (
+                Selection { kinds: vec![Kind::Net, Kind::Uts], ..everything.clone() },
+                vec!["coredns-5d78c9869d-8xk2v"],
+            ),
+            (
+                Selection { kinds: vec![Kind::Net], ..everything.clone() },
+                vec!["api", "chrome", "coredns-5d78c9869d-8xk2v", "crio-pod", "mystery"],
+            ),
+            (
+                Selection { verdicts: vec![Verdict::Host, Verdict::Isolated], ..everything.clone() },
+                vec!["node-exporter", "redis"],
+            ),
+            (
+                Selection { verdicts: vec![Verdict::Host], pods: vec!["redis".into()], ..everything.clone() },
+                vec![],
+            ),
         ] {
             assert_eq!(names(&select(samples::zoo(), &selection, SortBy::Name)), expected, "{selection:?}");
         }
@@ -144,14 +176,25 @@ mod tests {
 
     #[test]
     fn findings_go_with_their_pods() {
-        let picked = |name: &str| select(samples::article(), &Selection { pods: vec![name.into()], ..Selection::default() }, SortBy::Name);
+        let picked = |name: &str| {
+            select(
+                samples::article(),
+                &Selection { pods: vec![name.into()], ..Selection::default() },
+                SortBy::Name,
+            )
+        };
         assert_eq!((picked("nginx").pods.len(), picked("nginx").findings.len()), (1, 3));
         assert_eq!((picked("pause").pods.len(), picked("pause").findings.len()), (1, 0));
     }
 
     #[test]
     fn each_order_is_total_over_the_sample() {
-        let first = |sort_by| names(&select(samples::zoo(), &Selection::default(), sort_by))[..3].iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let first = |sort_by| {
+            names(&select(samples::zoo(), &Selection::default(), sort_by))[..3]
+                .iter()
+                .map(|name| (*name).to_owned())
+                .collect::<Vec<_>>()
+        };
         assert_eq!(first(SortBy::Namespace), ["api", "chrome", "crio-pod"]);
         assert_eq!(first(SortBy::Verdict), ["api", "chrome", "mystery"]);
         assert_eq!(first(SortBy::Started), ["web", "api", "chrome"]);

@@ -1,0 +1,399 @@
+//! What can be said on the command line. Parsing only: nothing here looks at the machine or acts.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+use crate::observation::{Kind, Runtime};
+use crate::render::Format;
+use crate::view::{SortBy, Verdict};
+
+const EXAMPLES: &str = "\
+Examples:
+  inspector pods                           the pods of this node, who owns their namespaces, what is wrong
+  inspector pods --verdict application-owned -o name
+  inspector record node.rec                capture this node ...
+  inspector pods --replay node.rec         ... and ask anywhere, without privileges
+
+Exit codes:
+  0  done, whatever was found
+  2  the command line or the configuration is wrong
+  3  could not collect, could not read a recording or write the answer; or, with --strict, something that could
+     change a verdict could not be read";
+
+const PODS_EXAMPLES: &str = "\
+Examples:
+  inspector pods                           a table, as wide as the screen
+  inspector pods -o wide | less -S         everything; nothing is cut off or wrapped in a pipe
+  inspector pods --kind pid --verdict application-owned
+                                           pods that the death of one business container takes down
+  inspector pods -n kube-system --sort-by started
+  inspector pods -o json | jq -r '.findings[].message'
+
+A table takes the width of the terminal; where there is none, that of COLUMNS; else nothing is cut off or wrapped.
+The JSON and its schema: docs/json.md, `inspector schema`.";
+
+/// Which containers share which namespaces, who owns them, and what dies if the owner dies.
+#[derive(Debug, Parser)]
+#[command(name = "inspector", version, after_help = EXAMPLES, max_term_width = 110, subcommand_required = true)]
+pub struct Cli {
+    /// What applies to more than one command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// The pods of this node: containers, namespaces shared, owners, verdicts, findings
+    Pods(With<PodsArgs>),
+    /// Write what is seen of this node into a file, for --replay
+    Record(With<RecordArgs>),
+    /// Build pods of plain Linux namespaces, show them, break them and remove them
+    Demo(With<DemoArgs>),
+    /// What this kernel, these capabilities and these sockets allow, and what is lost without each
+    Doctor(With<DoctorArgs>),
+    /// Print the JSON Schema of an answer
+    Schema(With<SchemaArgs>),
+}
+
+/// What a command can be told, its own flags and the ones of all commands.
+///
+/// clap's own global flags would forget a `--socket` before the command when another one follows it.
+#[derive(Debug, Args)]
+pub struct With<T: Args> {
+    /// Its own.
+    #[command(flatten)]
+    pub args: T,
+    /// Everyone's.
+    #[command(flatten)]
+    pub global: Global,
+}
+
+impl Command {
+    /// Its name.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Pods(_) => "pods",
+            Self::Record(_) => "record",
+            Self::Demo(_) => "demo",
+            Self::Doctor(_) => "doctor",
+            Self::Schema(_) => "schema",
+        }
+    }
+
+    /// The flags of all commands that stand after it.
+    #[must_use]
+    pub const fn global(&self) -> &Global {
+        match self {
+            Self::Pods(with) => &with.global,
+            Self::Record(with) => &with.global,
+            Self::Demo(with) => &with.global,
+            Self::Doctor(with) => &with.global,
+            Self::Schema(with) => &with.global,
+        }
+    }
+}
+
+/// What may stand before or after the command.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Global {
+    /// Where the facts about processes come from; `auto` takes the faster one that works [default: auto]
+    #[arg(long, value_enum, value_name = "SOURCE", help_heading = "Looking")]
+    pub source: Option<Source>,
+    /// Where the host's /proc, /run, /var/lib and /sys/fs/cgroup are to be seen [default: /]
+    #[arg(long, value_name = "DIR", help_heading = "Looking")]
+    pub host_root: Option<PathBuf>,
+    /// Ask that runtime (docker, containerd, cri-o, podman) at this socket, and nowhere else; repeatable
+    #[arg(long = "socket", value_name = "RUNTIME=PATH", value_parser = socket, action = ArgAction::Append, help_heading = "Looking")]
+    pub sockets: Vec<(Runtime, PathBuf)>,
+    /// How long everything together may take, such as 500ms or 2m; what is late becomes a gap [default: 30s]
+    #[arg(long, value_name = "DURATION", value_parser = timeout, help_heading = "Looking")]
+    pub timeout: Option<Duration>,
+    /// Look for pins of namespaces in the host's and the runtimes' mount namespaces, or in every one [default: host]
+    #[arg(long, value_enum, value_name = "WHERE", help_heading = "Looking")]
+    pub holders: Option<Holders>,
+    /// Answer from a recording instead of this node; - is standard input
+    #[arg(long, value_name = "FILE", help_heading = "Looking")]
+    pub replay: Option<PathBuf>,
+    /// List pods without a living container and unmanaged groups of a single process too
+    #[arg(long, help_heading = "Printing")]
+    pub all: bool,
+    /// How to print [default: table]
+    #[arg(short, long, value_enum, value_name = "FORMAT", help_heading = "Printing")]
+    pub output: Option<Format>,
+    /// Leave the header line of a table out
+    #[arg(long, help_heading = "Printing")]
+    pub no_headers: bool,
+    /// Colours; `auto`: on a terminal, unless NO_COLOR is set; in a pipe if CLICOLOR_FORCE is set [default: auto]
+    #[arg(long, value_enum, value_name = "WHEN", help_heading = "Printing")]
+    pub color: Option<Color>,
+    /// Exit with 3 when something that could change a verdict could not be read
+    #[arg(long)]
+    pub strict: bool,
+    /// Say on standard error what is being done; twice: in detail (RUST_LOG chooses more finely)
+    #[arg(short, long, action = ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// What `pods` can be asked for.
+#[derive(Clone, Debug, Default, Args)]
+#[command(after_help = PODS_EXAMPLES)]
+pub struct PodsArgs {
+    /// Order of the pods [default: name]
+    #[arg(long, value_enum, value_name = "BY", help_heading = "Printing")]
+    pub sort_by: Option<SortBy>,
+    /// Show the inodes of namespaces in a table
+    #[arg(long, help_heading = "Printing")]
+    pub inodes: bool,
+    /// Only pods of this Kubernetes namespace
+    #[arg(short, long, value_name = "NS", help_heading = "Choosing")]
+    pub namespace: Option<String>,
+    /// Only pods with a container of this runtime; repeatable, or a list with commas
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "RUNTIME", help_heading = "Choosing")]
+    pub runtime: Vec<Runtime>,
+    /// Only pods of this name (NAME or NS/NAME), or whose id starts so; repeatable
+    #[arg(long, value_name = "POD", help_heading = "Choosing")]
+    pub pod: Vec<String>,
+    /// Only pods that share a namespace of this kind; repeatable (all of them), or a list with commas
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "KIND", help_heading = "Choosing")]
+    pub kind: Vec<Kind>,
+    /// Only pods judged so; repeatable (any of them), or a list with commas
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "VERDICT", help_heading = "Choosing")]
+    pub verdict: Vec<Verdict>,
+}
+
+/// What `record` needs.
+#[derive(Clone, Debug, Args)]
+pub struct RecordArgs {
+    /// The file, replaced in one step and readable by you only; - is standard output
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+}
+
+/// What `demo` can be told.
+#[derive(Clone, Debug, Args)]
+pub struct DemoArgs {
+    /// Leave the pods standing for so long before they are broken, to look at them from another terminal
+    #[arg(long, value_name = "DURATION", value_parser = timeout)]
+    pub keep: Option<Duration>,
+}
+
+/// What `doctor` can be told.
+#[derive(Clone, Debug, Args)]
+pub struct DoctorArgs {}
+
+/// What `schema` can be asked for.
+#[derive(Clone, Debug, Args)]
+pub struct SchemaArgs {
+    /// Whose answer
+    #[arg(value_enum, default_value = "pods")]
+    pub answer: Answer,
+}
+
+/// An answer that has a schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Answer {
+    /// `inspector pods -o json`
+    Pods,
+}
+
+/// Which reader of processes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Source {
+    /// The faster one that works
+    Auto,
+    /// The eBPF task iterator, or an error
+    Bpf,
+    /// A walk of /proc
+    Procfs,
+}
+
+/// Where to look for pins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Holders {
+    /// The host's mount namespace and the runtimes'
+    Host,
+    /// Every mount namespace
+    All,
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// Where they are wanted
+    #[default]
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// Lets clap read an enum by the names that the output contract has for its values.
+macro_rules! value_enum {
+    ($type:ty, $values:expr, $name:expr) => {
+        impl ValueEnum for $type {
+            fn value_variants<'a>() -> &'a [Self] {
+                &$values
+            }
+
+            fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
+                let name: fn(Self) -> &'static str = $name;
+                Some(clap::builder::PossibleValue::new(name(*self)))
+            }
+        }
+    };
+}
+
+value_enum!(Kind, Kind::ALL, Kind::name);
+value_enum!(Runtime, [Self::Docker, Self::Containerd, Self::CriO, Self::Podman, Self::Oci], Runtime::name);
+value_enum!(
+    Verdict,
+    [
+        Self::ApplicationOwned,
+        Self::PauseOwned,
+        Self::RuntimePinned,
+        Self::Host,
+        Self::Isolated,
+        Self::Unknown
+    ],
+    Verdict::name
+);
+value_enum!(Format, [Self::Table, Self::Wide, Self::Json, Self::Yaml, Self::Name], |format| match format {
+    Format::Table => "table",
+    Format::Wide => "wide",
+    Format::Json => "json",
+    Format::Yaml => "yaml",
+    Format::Name => "name",
+});
+value_enum!(SortBy, [Self::Name, Self::Namespace, Self::Verdict, Self::Started, Self::Containers], |by| {
+    match by {
+        SortBy::Name => "name",
+        SortBy::Namespace => "namespace",
+        SortBy::Verdict => "verdict",
+        SortBy::Started => "started",
+        SortBy::Containers => "containers",
+    }
+});
+
+/// `docker=/run/docker.sock`, `docker=unix:///run/docker.sock`.
+fn socket(text: &str) -> Result<(Runtime, PathBuf), String> {
+    let (name, path) =
+        text.split_once('=').ok_or("write it as RUNTIME=PATH, such as docker=/run/docker.sock")?;
+    let runtime = [Runtime::Docker, Runtime::Containerd, Runtime::CriO, Runtime::Podman]
+        .into_iter()
+        .find(|runtime| runtime.name() == name)
+        .ok_or_else(|| format!("{name:?} has no socket: use docker, containerd, cri-o or podman"))?;
+    let path = path.strip_prefix("unix://").unwrap_or(path);
+    if !path.starts_with('/') {
+        return Err(format!("{path:?} is no absolute path"));
+    }
+    Ok((runtime, PathBuf::from(path)))
+}
+
+/// A duration from one millisecond to a day: more is a slip, and none would collect nothing.
+fn timeout(text: &str) -> Result<Duration, String> {
+    const DAY: Duration = Duration::from_secs(86_400);
+    let duration =
+        humantime::parse_duration(text).map_err(|error| format!("{error}; write it as 500ms, 30s or 2m"))?;
+    if duration < Duration::from_millis(1) || duration > DAY {
+        return Err("it has to be between 1ms and 1day".to_owned());
+    }
+    Ok(duration)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+    use crate::cli::resolve::merge;
+
+    fn global(line: &str) -> Global {
+        let cli = parse(line).unwrap();
+        merge(&cli.global, cli.command.global()).unwrap()
+    }
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(std::iter::once("inspector").chain(line.split_whitespace()))
+    }
+
+    #[test]
+    fn the_definition_holds_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn global_flags_stand_before_or_after_the_command() {
+        let flags = "--source procfs --host-root /host --socket docker=/d.sock --socket podman=unix:///p.sock --timeout 500ms \
+                     --holders all --all -o json --no-headers --color never --strict -vv --replay f";
+        for line in [format!("{flags} pods"), format!("pods {flags}")] {
+            let global = global(&line);
+            assert_eq!((global.source, global.holders), (Some(Source::Procfs), Some(Holders::All)));
+            assert_eq!(global.host_root, Some("/host".into()));
+            assert_eq!(
+                global.sockets,
+                [(Runtime::Docker, "/d.sock".into()), (Runtime::Podman, "/p.sock".into())]
+            );
+            assert_eq!(global.timeout, Some(Duration::from_millis(500)));
+            assert_eq!((global.output, global.color), (Some(Format::Json), Some(Color::Never)));
+            assert!(global.all && global.no_headers && global.strict && global.verbose == 2);
+            assert_eq!(global.replay, Some("f".into()));
+        }
+    }
+
+    #[test]
+    fn what_stands_before_the_command_is_not_lost_when_more_follows_it() {
+        let global = global("--socket docker=/a -v pods --socket podman=/b -v --timeout 1s");
+        assert_eq!(global.sockets, [(Runtime::Docker, "/a".into()), (Runtime::Podman, "/b".into())]);
+        assert_eq!(global.verbose, 2);
+    }
+
+    #[test]
+    fn lists_are_repeated_or_joined_by_commas() {
+        let Command::Pods(With { args, .. }) = parse("pods --verdict unknown,host --verdict pause-owned --kind net,pid --runtime cri-o -n ns --pod a --pod b").unwrap().command else {
+            panic!("another command");
+        };
+        assert_eq!(args.verdict, [Verdict::Unknown, Verdict::Host, Verdict::PauseOwned]);
+        assert_eq!(args.kind, [Kind::Net, Kind::Pid]);
+        assert_eq!(
+            (args.runtime, args.namespace, args.pod),
+            (vec![Runtime::CriO], Some("ns".into()), vec!["a".into(), "b".into()])
+        );
+    }
+
+    #[test]
+    fn slips_are_refused() {
+        for line in [
+            "",
+            "podz",
+            "pods --source ebpf",
+            "pods --socket docker",
+            "pods --socket oci=/x",
+            "pods --socket docker=",
+            "pods --socket docker=x",
+            "pods --timeout 0s",
+            "pods --timeout 99999999y",
+            "pods --timeout -1s",
+            "pods --timeout",
+            "pods -o xml",
+            "pods --kind nett",
+            "pods --sort-by age",
+            "pods --verdict bad",
+            "record",
+            "record a b",
+            "pods --source bpf --source bpf",
+            "schema nodes",
+            "pods extra",
+        ] {
+            let error = parse(line).expect_err(line);
+            assert_eq!(error.exit_code(), 2, "{line}");
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! From what was typed to what is to be done: defaults filled in, contradictions refused. Touches nothing.
+
+use std::path::PathBuf;
+
+use super::args::{Color, Command, Global, Holders, Source};
+use super::failure::Failure;
+use crate::render::Format;
+use crate::source::{HoldersScope, Options, TaskChoice};
+
+/// Where the observation comes from.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// From this node.
+    Node(Options),
+    /// From a recording; `-` is standard input.
+    Recording(PathBuf),
+}
+
+/// What applies to every command, with its defaults.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where the observation comes from.
+    pub input: Input,
+    /// List everything.
+    pub all: bool,
+    /// How to print.
+    pub format: Format,
+    /// With a header line.
+    pub headers: bool,
+    /// When to use colours.
+    pub color: Color,
+    /// Whether partial data is a failure.
+    pub strict: bool,
+}
+
+/// The flags that a command makes no use of: to accept them would promise what is not done.
+const fn unused(command: &Command) -> &'static [&'static str] {
+    const LOOK: [&str; 5] = ["--source", "--host-root", "--socket", "--timeout", "--holders"];
+    const ALL: [&str; 10] = [
+        LOOK[0],
+        LOOK[1],
+        LOOK[2],
+        LOOK[3],
+        LOOK[4],
+        "--replay",
+        "--all",
+        "--output",
+        "--no-headers",
+        "--strict",
+    ];
+    match command {
+        Command::Pods(_) => &[],
+        Command::Record(_) => &["--replay", "--all", "--output", "--no-headers"],
+        Command::Demo(_) => {
+            &["--host-root", "--socket", "--replay", "--all", "--output", "--no-headers", "--strict"]
+        }
+        Command::Doctor(_) => {
+            &["--source", "--replay", "--all", "--output", "--no-headers", "--strict", "--holders"]
+        }
+        Command::Schema(_) => &ALL,
+    }
+}
+
+/// Fills in the defaults.
+///
+/// # Errors
+/// If flags contradict one another or the command.
+pub fn resolve(global: &Global, command: &Command) -> Result<Settings, Failure> {
+    let given = given(global);
+    if let Some(flag) = unused(command).iter().find(|flag| given.contains(flag)) {
+        return Err(Failure::usage(format!(
+            "{flag} means nothing to `inspector {}`; leave it out (see inspector {0} --help)",
+            command.name()
+        )));
+    }
+    let input = match &global.replay {
+        None => Input::Node(options(global)),
+        Some(file) => {
+            let look = ["--source", "--host-root", "--socket", "--timeout", "--holders"];
+            if let Some(flag) = look.into_iter().find(|flag| given.contains(flag)) {
+                return Err(Failure::usage(format!(
+                    "{flag} says how to look at a node, and --replay answers from a recording; leave one of them out"
+                )));
+            }
+            Input::Recording(file.clone())
+        }
+    };
+    Ok(Settings {
+        input,
+        all: global.all,
+        format: global.output.unwrap_or(Format::Table),
+        headers: !global.no_headers,
+        color: global.color.unwrap_or_default(),
+        strict: global.strict,
+    })
+}
+
+/// The flags that were given.
+fn given(global: &Global) -> Vec<&'static str> {
+    // By name, so that a new flag has to be placed here.
+    let Global {
+        source,
+        host_root,
+        sockets,
+        timeout,
+        holders,
+        replay,
+        all,
+        output,
+        no_headers,
+        color: _,
+        strict,
+        verbose: _,
+    } = global;
+    [
+        ("--source", source.is_some()),
+        ("--host-root", host_root.is_some()),
+        ("--socket", !sockets.is_empty()),
+        ("--timeout", timeout.is_some()),
+        ("--holders", holders.is_some()),
+        ("--replay", replay.is_some()),
+        ("--all", *all),
+        ("--output", output.is_some()),
+        ("--no-headers", *no_headers),
+        ("--strict", *strict),
+    ]
+    .into_iter()
+    .filter_map(|(flag, given)| given.then_some(flag))
+    .collect()
+}
+
+/// The flags before and after the command together.
+///
+/// # Errors
+/// If a flag that has one value stands on both sides, as it is an error on one.
+pub fn merge(before: &Global, after: &Global) -> Result<Global, Failure> {
+    fn one<T: Clone>(flag: &str, before: &Option<T>, after: &Option<T>) -> Result<Option<T>, Failure> {
+        match (before, after) {
+            (Some(_), Some(_)) => Err(Failure::usage(format!(
+                "{flag} stands before and after the command; leave one of them out"
+            ))),
+            _ => Ok(after.as_ref().or(before.as_ref()).cloned()),
+        }
+    }
+    Ok(Global {
+        source: one("--source", &before.source, &after.source)?,
+        host_root: one("--host-root", &before.host_root, &after.host_root)?,
+        sockets: [before.sockets.as_slice(), &after.sockets].concat(),
+        timeout: one("--timeout", &before.timeout, &after.timeout)?,
+        holders: one("--holders", &before.holders, &after.holders)?,
+        replay: one("--replay", &before.replay, &after.replay)?,
+        all: before.all || after.all,
+        output: one("--output", &before.output, &after.output)?,
+        no_headers: before.no_headers || after.no_headers,
+        color: one("--color", &before.color, &after.color)?,
+        strict: before.strict || after.strict,
+        verbose: before.verbose.saturating_add(after.verbose),
+    })
+}
+
+fn options(global: &Global) -> Options {
+    let default = Options::default();
+    Options {
+        tasks: match global.source {
+            None | Some(Source::Auto) => TaskChoice::Auto,
+            Some(Source::Bpf) => TaskChoice::Bpf,
+            Some(Source::Procfs) => TaskChoice::Procfs,
+        },
+        host_root: global.host_root.clone().unwrap_or(default.host_root),
+        sockets: global.sockets.clone(),
+        timeout: global.timeout.unwrap_or(default.timeout),
+        holders: match global.holders {
+            None | Some(Holders::Host) => HoldersScope::Host,
+            Some(Holders::All) => HoldersScope::All,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::args::Cli;
+
+    fn settings(line: &str) -> Result<Settings, Failure> {
+        let cli = Cli::try_parse_from(std::iter::once("inspector").chain(line.split_whitespace())).unwrap();
+        resolve(&merge(&cli.global, cli.command.global())?, &cli.command)
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_help() {
+        let settings = settings("pods").unwrap();
+        let Input::Node(options) = settings.input else { panic!("not the node") };
+        assert_eq!((options.tasks, options.holders), (TaskChoice::Auto, HoldersScope::Host));
+        assert_eq!((options.timeout.as_secs(), options.host_root), (30, PathBuf::from("/")));
+        assert_eq!((settings.format, settings.color, settings.headers), (Format::Table, Color::Auto, true));
+        assert!(!settings.all && !settings.strict);
+    }
+
+    #[test]
+    fn what_would_be_ignored_is_refused() {
+        for (line, flag) in [
+            ("pods --replay f --source bpf", "--source"),
+            ("--source auto pods --replay f", "--source"),
+            ("--timeout 1s --replay f pods", "--timeout"),
+            ("pods --replay f --socket docker=/x", "--socket"),
+            ("record f --replay g", "--replay"),
+            ("record f -o json", "--output"),
+            ("schema --strict", "--strict"),
+            ("--all demo", "--all"),
+            ("--timeout 1s pods --timeout 1s", "--timeout"),
+            ("-o json pods -o yaml", "--output"),
+            ("doctor --replay f", "--replay"),
+        ] {
+            let failure = settings(line).unwrap_err();
+            assert!(failure.code == 2 && failure.to_string().contains(flag), "{line}: {failure}");
+        }
+        for line in [
+            "pods --replay f --all --strict -o yaml --color always -v",
+            "record f --source procfs --strict",
+            "schema -v",
+            "demo",
+            "doctor --host-root /host",
+        ] {
+            settings(line).unwrap();
+        }
+    }
+}

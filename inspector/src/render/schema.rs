@@ -1,0 +1,72 @@
+//! The JSON Schema of the answers, made from their types: what is printed cannot differ from what is promised.
+
+use schemars::Schema;
+use schemars::generate::SchemaSettings;
+
+use crate::view::PodList;
+
+/// The schema of `inspector pods -o json`.
+#[must_use]
+pub fn pods() -> Schema {
+    // Of what is written, not of what would be accepted: what is always there is required.
+    SchemaSettings::draft2020_12().for_serialize().into_generator().into_root_schema_for::<PodList>()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::render::{json, samples};
+
+    #[test]
+    fn the_published_schema_is_that_of_the_types() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/schema/pods.schema.json");
+        let now = json::pretty(&pods()).unwrap();
+        if std::env::var_os("BLESS").is_some() {
+            std::fs::write(&path, &now).unwrap();
+        }
+        let published = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            published == now,
+            "docs/schema/pods.schema.json is not up to date: BLESS=1 cargo test writes it anew"
+        );
+    }
+
+    #[test]
+    fn every_sample_is_valid_and_a_renamed_field_is_not() {
+        let validator = jsonschema::validator_for(pods().as_value()).unwrap();
+        for list in [
+            samples::article(),
+            samples::zoo(),
+            samples::hostile(),
+            samples::many(3),
+            samples::list(vec![], vec![]),
+        ] {
+            let printed = json::pretty(&list).unwrap();
+            let value: serde_json::Value = serde_json::from_str(&printed).unwrap();
+            let errors: Vec<String> = validator
+                .iter_errors(&value)
+                .map(|error| format!("{}: {error}", error.instance_path()))
+                .collect();
+            assert!(errors.is_empty(), "{errors:?}");
+        }
+        let good = serde_json::to_value(samples::article()).unwrap();
+        for (pointer, wrong) in [
+            ("/kind", serde_json::json!("PodLisp")),
+            ("/apiVersion", serde_json::json!("inspector/v2")),
+            ("/coverage/source", serde_json::json!("ebpf")),
+            ("/coverage/runtimes/0/status", serde_json::json!("fine")),
+            ("/pods/0/verdict", serde_json::json!("good")),
+            ("/pods/0/containers/0/namespaces", serde_json::json!({"network": 1})),
+            ("/pods/0/containers/0/initPid", serde_json::json!("1")),
+            ("/pods/0/namespaces/0/kind", serde_json::json!("nett")),
+            ("/findings/0/subject", serde_json::json!({})),
+            ("/pods/0/containers/0", serde_json::json!({"id": "x"})),
+        ] {
+            let mut bad = good.clone();
+            *bad.pointer_mut(pointer).unwrap() = wrong;
+            assert!(!validator.is_valid(&bad), "{pointer}");
+        }
+    }
+}
