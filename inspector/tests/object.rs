@@ -1,5 +1,7 @@
 //! The eBPF object inside this build: there, for eBPF, made from the sources in this tree, and free of this machine.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed test panics")]
+
 use std::path::Path;
 
 /// What the build script left for the program to include.

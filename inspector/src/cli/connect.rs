@@ -3,6 +3,7 @@
 use crate::observation::Observation;
 use crate::source::Context;
 use crate::view::PodList;
+use crate::{findings, source, state, view};
 
 use super::args::{DemoArgs, DoctorArgs};
 use super::failure::Failure;
@@ -12,36 +13,18 @@ use super::resolve::Settings;
 ///
 /// # Errors
 /// If no task can be read at all.
-pub async fn collect(_context: &Context) -> Result<Observation, Failure> {
-    Err(Failure::collect("the sources are not connected yet; use --replay"))
+pub async fn collect(context: &Context) -> Result<Observation, Failure> {
+    source::collect(context)
+        .await
+        .map_err(|error| Failure::collect(format!("could not collect on this node: {error}")))
 }
 
 /// The pods in an observation.
 #[must_use]
-pub fn pods(observation: &Observation, _all: bool) -> PodList {
-    let node = &observation.node;
-    PodList {
-        api_version: crate::view::API_VERSION,
-        kind: "PodList",
-        node: crate::view::NodeInfo {
-            name: node.name.clone(),
-            kernel: node.kernel.clone(),
-            time: node.time.map(|time| time.to_string()),
-        },
-        coverage: crate::view::Coverage {
-            source: "procfs",
-            tier: "none",
-            tasks: observation.tasks.len() as u64,
-            unreadable: observation.unreadable,
-            events_lost: 0,
-            partial: true,
-            runtimes: vec![],
-            gaps: vec![],
-        },
-        pods: vec![],
-        hidden: crate::view::Hidden::default(),
-        findings: vec![],
-    }
+pub fn pods(observation: &Observation, all: bool) -> PodList {
+    let snapshot = state::snapshot(observation);
+    let findings = findings::evaluate(&observation.node.name, &snapshot.pods);
+    view::pod_list(observation, snapshot, findings, all)
 }
 
 /// Runs the demo.

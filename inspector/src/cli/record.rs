@@ -16,14 +16,16 @@ use crate::recording::{self, WriteError};
 pub fn run(args: &RecordArgs, settings: &Settings) -> Result<(), Failure> {
     let observation = input::observe(&settings.input)?;
     let bytes = write(&observation, &args.file)?;
-    // To standard error: standard output may be the recording.
-    eprint_line(&format!(
+    let summary = format!(
         "recorded {} tasks and {} containers of {} in {} ({bytes} bytes)",
         observation.tasks.len(),
         observation.containers.len(),
         observation.node.name,
-        if args.file == Path::new("-") { "standard output".into() } else { args.file.display().to_string() },
-    ));
+        args.file.display(),
+    );
+    if args.file != Path::new("-") {
+        output::print(&format!("{}\n", crate::render::text::clean(&summary)))?;
+    }
     let deciding = observation.gaps.iter().filter(|gap| gap.could_change_verdict).count();
     if settings.strict && deciding > 0 {
         return Err(pods::partial(deciding));
@@ -53,9 +55,4 @@ fn failed(file: &Path, error: &WriteError) -> Failure {
         _ => "; choose a folder with room that you may write to",
     };
     Failure::collect(format!("could not record to {}: {error}{remedy}", file.display()))
-}
-
-fn eprint_line(text: &str) {
-    use std::io::Write as _;
-    let _ = writeln!(std::io::stderr(), "{}", crate::render::text::clean(text));
 }

@@ -22,7 +22,13 @@ pub fn evaluate(node: &str, pods: &[Pod]) -> Vec<Finding> {
         .collect();
     findings.sort_by(|a, b| {
         let key = |finding: &Finding| {
-            (finding.severity, finding.subject.pod.clone(), finding.rule, finding.subject.namespace_kind, finding.id.clone())
+            (
+                finding.severity,
+                finding.subject.pod.clone(),
+                finding.rule,
+                finding.subject.namespace_kind,
+                finding.id.clone(),
+            )
         };
         key(a).cmp(&key(b))
     });

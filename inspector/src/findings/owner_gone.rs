@@ -34,7 +34,9 @@ fn finding(node: &str, pod: &Pod, namespace: &Namespace) -> Finding {
             inode: Some(namespace.inode),
             pid: None,
         },
-        message: format!("{owner}, which the {kind} namespace was made for, is gone, and {members} lives on in it"),
+        message: format!(
+            "{owner}, which the {kind} namespace was made for, is gone, and {members} lives on in it"
+        ),
         evidence: vec![
             format!("{kind} namespace {} is held by {members} alone", namespace.inode),
             namespace.owner.why.clone(),

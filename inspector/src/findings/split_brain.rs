@@ -9,10 +9,12 @@ pub(super) fn check(node: &str, pods: &[Pod]) -> Vec<Finding> {
     for pod in pods {
         for joiner in pod.containers.iter().filter(|container| container.state == State::Running) {
             for (kind, declared) in joiner.declared.iter().filter(|(kind, _)| kind.makes_pod()) {
-                let Some(partner) = declared.strip_prefix("container:").and_then(|id| living(pods, id)) else {
+                let Some(partner) = declared.strip_prefix("container:").and_then(|id| living(pods, id))
+                else {
                     continue;
                 };
-                let (Some(mine), Some(theirs)) = (joiner.namespaces.get(kind), partner.namespaces.get(kind)) else {
+                let (Some(mine), Some(theirs)) = (joiner.namespaces.get(kind), partner.namespaces.get(kind))
+                else {
                     continue;
                 };
                 if mine != theirs {
@@ -73,7 +75,10 @@ fn finding(
                 crate::observation::Kind::Ipc => "memory and semaphores",
                 _ => "the namespace",
             },
-            format_args!("{joins} has {}, as they were before {joined} was started again", words::what_is_lost(kind))
+            format_args!(
+                "{joins} has {}, as they were before {joined} was started again",
+                words::what_is_lost(kind)
+            )
         ),
         remedy: format!(
             "restart {joins} so that it joins the namespace that {joined} has now; \

@@ -70,12 +70,18 @@ pub(super) fn remedy(pod: &Pod, kind: Kind, owner: &str, joiners: &[String]) -> 
                 Kind::Ipc => "ipc",
                 _ => "pid",
             };
-            format!("add a pause service to the compose file and set {key}: \"service:pause\" for {owner} and {joiners}")
+            format!(
+                "add a pause service to the compose file and set {key}: \"service:pause\" for {owner} and {joiners}"
+            )
         }
-        Origin::Podman => format!("make them a pod: podman pod create, then run {owner} and {joiners} with --pod"),
+        Origin::Podman => {
+            format!("make them a pod: podman pod create, then run {owner} and {joiners} with --pod")
+        }
         Origin::Unmanaged => format!(
             "if they belong together, let a process that only sleeps make the {kind} namespace and let {owner} and {joiners} enter it"
         ),
-        _ => format!("run a pause container that owns the {kind} namespace, and let {owner} and {joiners} join it"),
+        _ => format!(
+            "run a pause container that owns the {kind} namespace, and let {owner} and {joiners} join it"
+        ),
     }
 }

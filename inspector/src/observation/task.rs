@@ -66,6 +66,13 @@ impl Task {
     pub const fn is_leader(&self) -> bool {
         self.pid == self.tgid
     }
+
+    /// Whether its process is over. A main thread that has ended is a zombie until the last of its siblings has, and
+    /// the process lives on meanwhile.
+    #[must_use]
+    pub fn is_dead(&self) -> bool {
+        self.zombie && self.threads.is_none_or(|threads| threads <= 1)
+    }
 }
 
 /// What one process is doing, read for those whose class depends on it.

@@ -66,6 +66,7 @@ fn observation() -> Observation {
             name: "node\u{202e}".to_owned(),
             kernel: "6.18".to_owned(),
             time: Some(time()),
+            booted_at: Some(time()),
             boottime_ns: 1,
             ticks_per_second: 100,
             boot_id: "b".to_owned(),
@@ -124,6 +125,8 @@ fn observation() -> Observation {
             waits: vec![Wait::Signal, Wait::Other("epoll_wait".to_owned())],
             sockets: Some(2),
             cpu_ms: None,
+            reaped_cpu_ms: Some(4),
+            files: vec!["/dev/null".to_owned()],
         }],
         pins: vec![Pin { kind: Kind::Net, inode: 4, path: "/run/netns/x".to_owned() }],
         runtimes: vec![RuntimeReport {

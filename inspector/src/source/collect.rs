@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use crate::observation::{Gap, Observation, TaskSource};
-use crate::source::{Context, RuntimeFacts, TaskChoice, TaskScan, behaviour, bpf, docker, node, pins, procfs};
+use crate::source::{
+    Context, RuntimeFacts, TaskChoice, TaskScan, behaviour, bpf, docker, node, pins, procfs,
+};
 use crate::state;
 
 /// How often to look again when containers came or went between two sources.
@@ -83,12 +85,17 @@ fn tasks(context: &Context) -> Result<(TaskSource, TaskScan, Option<Gap>), Colle
     match context.options.tasks {
         TaskChoice::Bpf => Ok((TaskSource::Bpf, bpf::read_tasks(context)?, None)),
         TaskChoice::Procfs => by_walk(None),
-        TaskChoice::Auto if running_tasks(context).is_some_and(|count| count < BPF_FROM_TASKS) => by_walk(None),
+        TaskChoice::Auto if running_tasks(context).is_some_and(|count| count < BPF_FROM_TASKS) => {
+            by_walk(None)
+        }
         TaskChoice::Auto => match bpf::read_tasks(context) {
             Ok(scan) => Ok((TaskSource::Bpf, scan, None)),
             Err(error) => {
                 log::info!("reading /proc, because eBPF does not work here: {error}");
-                let gap = Gap::detail("the eBPF task iterator", format!("{error}; /proc was read instead, more slowly"));
+                let gap = Gap::detail(
+                    "the eBPF task iterator",
+                    format!("{error}; /proc was read instead, more slowly"),
+                );
                 by_walk(Some(gap))
             }
         },

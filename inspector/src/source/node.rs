@@ -72,13 +72,16 @@ pub fn host_namespaces(tasks: &[Task]) -> (HostNamespaces, Option<Gap>) {
     let why = "neither kthreadd nor the namespaces of PID 1 can be read; \
                run as root with CAP_SYS_PTRACE in the host's PID namespace (hostPID: true)";
     let gap = Gap::deciding("which namespaces are the node's own", why);
-    (HostNamespaces { inodes: crate::observation::Inodes::default(), evidence: "unknown".to_owned() }, Some(gap))
+    (
+        HostNamespaces { inodes: crate::observation::Inodes::default(), evidence: "unknown".to_owned() },
+        Some(gap),
+    )
 }
 
 /// A representative process in each mount namespace that was seen, the host's first.
 pub fn mount_namespaces<'a>(tasks: &'a [Task], host: &HostNamespaces) -> Vec<(u32, &'a Task)> {
     let mut seen = std::collections::BTreeMap::new();
-    for task in tasks.iter().filter(|task| task.is_leader() && !task.kernel_thread && !task.zombie) {
+    for task in tasks.iter().filter(|task| task.is_leader() && !task.kernel_thread && !task.is_dead()) {
         if let Some(inode) = task.namespaces.get(Kind::Mnt) {
             seen.entry(inode).or_insert(task);
         }

@@ -23,9 +23,8 @@ pub fn read(
     let mut pins = Vec::new();
     let mut gaps = Vec::new();
     let host_inode = host.inodes.get(Kind::Mnt);
-    let of = |pid: u32| {
-        tasks.iter().find(|task| task.pid == pid).and_then(|task| task.namespaces.get(Kind::Mnt))
-    };
+    let of =
+        |pid: u32| tasks.iter().find(|task| task.pid == pid).and_then(|task| task.namespaces.get(Kind::Mnt));
     let runtimes: BTreeSet<u32> = runtime_pids.iter().filter_map(|pid| of(*pid)).collect();
     let mut wanted: BTreeSet<u32> = host_inode.into_iter().chain(runtimes).collect();
     let namespaces = node::mount_namespaces(tasks, host);
@@ -43,7 +42,10 @@ pub fn read(
             Err(why) => gaps.push(Gap::detail(format!("pins in mount namespace {inode}"), why)),
         }
         if context.time_left(std::time::Duration::MAX).is_zero() {
-            gaps.push(Gap::detail("pins in some mount namespaces", "the time limit ran out; allow more with --timeout"));
+            gaps.push(Gap::detail(
+                "pins in some mount namespaces",
+                "the time limit ran out; allow more with --timeout",
+            ));
             break;
         }
     }

@@ -18,9 +18,10 @@ pub(super) fn of(unit: UnitId, units: &Units<'_>, links: &Links) -> Option<Exit>
     let declared = unit_data.declared?;
     let finished_at = declared.finished_at.map(|time| time.to_string());
     let (cause, why) = match declared.exit_code {
-        Some(137) if declared.oom_killed => {
-            (ExitCause::Signal, "the runtime says that the kernel killed it for want of memory (SIGKILL)".to_owned())
-        }
+        Some(137) if declared.oom_killed => (
+            ExitCause::Signal,
+            "the runtime says that the kernel killed it for want of memory (SIGKILL)".to_owned(),
+        ),
         Some(137) => died_with_its_pid_namespace(unit, declared, units, links)
             .map_or_else(|| by_code(137), |why| (ExitCause::PidNamespaceDied, why)),
         Some(code) => by_code(code),
@@ -32,7 +33,9 @@ pub(super) fn of(unit: UnitId, units: &Units<'_>, links: &Links) -> Option<Exit>
 /// By convention 128 + n stands for death by signal n.
 fn by_code(code: i32) -> (ExitCause, String) {
     match code {
-        129..=192 => (ExitCause::Signal, format!("exit code {code} is 128 + {}: {}", code - 128, signal(code - 128))),
+        129..=192 => {
+            (ExitCause::Signal, format!("exit code {code} is 128 + {}: {}", code - 128, signal(code - 128)))
+        }
         _ => (ExitCause::Itself, format!("it returned {code}")),
     }
 }
@@ -62,7 +65,9 @@ fn died_with_its_pid_namespace(
     units: &Units<'_>,
     links: &Links,
 ) -> Option<String> {
-    let Some(Link::Joins(partner) | Link::Target(partner)) = links.get(unit)?.get(&Kind::Pid) else { return None };
+    let Some(Link::Joins(partner) | Link::Target(partner)) = links.get(unit)?.get(&Kind::Pid) else {
+        return None;
+    };
     let owner = units.list.get(root(links, Kind::Pid, partner)?.unit?)?;
     let ended = owner.declared?.finished_at?;
     let later = victim.finished_at?.duration_since(ended);

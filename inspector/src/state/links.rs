@@ -62,7 +62,9 @@ pub(super) fn resolve(units: &Units<'_>, observation: &Observation) -> Links {
         units.list.iter().enumerate().map(|(index, unit)| (unit.id.as_str(), index)).collect();
     let partner = |from: UnitId, given: &str| -> Partner {
         let unit = by_id.get(given).copied().or_else(|| by_name(units, from, given));
-        let id = unit.and_then(|unit| units.list.get(unit)).map_or_else(|| given.to_owned(), |unit| unit.id.clone());
+        let id = unit
+            .and_then(|unit| units.list.get(unit))
+            .map_or_else(|| given.to_owned(), |unit| unit.id.clone());
         Partner { id, unit }
     };
     let mut links: Links = Vec::with_capacity(units.list.len());
@@ -98,7 +100,9 @@ pub(super) fn resolve(units: &Units<'_>, observation: &Observation) -> Links {
 /// A container by its name, or by the beginning of its id, among those of the same runtime.
 fn by_name(units: &Units<'_>, from: UnitId, given: &str) -> Option<UnitId> {
     let runtime = units.list.get(from)?.runtime;
-    let same = || units.list.iter().enumerate().filter(|(_, unit)| unit.runtime == runtime && unit.declared.is_some());
+    let same = || {
+        units.list.iter().enumerate().filter(|(_, unit)| unit.runtime == runtime && unit.declared.is_some())
+    };
     let mut found = same().filter(|(_, unit)| unit.name == given);
     if let Some((index, _)) = found.next() {
         return found.next().is_none().then_some(index);
@@ -133,7 +137,8 @@ fn by_path(
             matches!(declared.declared.get(&kind), Some(Declaration::Private | Declaration::Shareable))
         })
     };
-    let named = path.strip_prefix("/proc/").and_then(|rest| rest.split('/').next()).and_then(|pid| pid.parse().ok());
+    let named =
+        path.strip_prefix("/proc/").and_then(|rest| rest.split('/').next()).and_then(|pid| pid.parse().ok());
     let members: Vec<_> = units
         .list
         .iter()
@@ -141,8 +146,11 @@ fn by_path(
         .filter(|(index, unit)| *index != from && unit.namespaces.get(kind) == Some(inode))
         .collect();
     let by_pid = members.iter().find(|(_, unit)| unit.init.is_some_and(|init| Some(init.pid) == named));
-    let Some((index, unit)) = by_pid.or_else(|| members.iter().find(made_for)).copied() else { return Link::Unknown };
-    let pod = units.list.get(from).and_then(|unit| unit.declared).and_then(|declared| declared.pod.as_deref());
+    let Some((index, unit)) = by_pid.or_else(|| members.iter().find(made_for)).copied() else {
+        return Link::Unknown;
+    };
+    let pod =
+        units.list.get(from).and_then(|unit| unit.declared).and_then(|declared| declared.pod.as_deref());
     if is_own_sandbox(units, pod, Some(index)) {
         return Link::Pod;
     }

@@ -92,10 +92,9 @@ pub fn seen_in_motion(observation: &Observation) -> bool {
     model.units.list.iter().any(|unit| match unit.declared {
         Some(declared) => declared.state == RuntimeState::Running && !unit.is_living(),
         None => unit.runtime.is_some_and(|runtime| {
-            observation
-                .runtimes
-                .iter()
-                .any(|report| report.runtime == runtime && report.status == crate::observation::RuntimeStatus::Ok)
+            observation.runtimes.iter().any(|report| {
+                report.runtime == runtime && report.status == crate::observation::RuntimeStatus::Ok
+            })
         }),
     })
 }

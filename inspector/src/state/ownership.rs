@@ -36,7 +36,13 @@ pub(super) struct OwnerFound {
 
 impl OwnerFound {
     fn living(unit: UnitId, units: &Units<'_>, evidence: Evidence, why: String) -> Self {
-        Self { id: units.list.get(unit).map(|unit| unit.id.clone()), unit: Some(unit), alive: true, evidence, why }
+        Self {
+            id: units.list.get(unit).map(|unit| unit.id.clone()),
+            unit: Some(unit),
+            alive: true,
+            evidence,
+            why,
+        }
     }
 
     fn unknown(why: &str) -> Self {
@@ -46,7 +52,12 @@ impl OwnerFound {
 
 /// The namespaces of a pod: those that two or more of its containers share, those that a living one joined from a
 /// dead owner, and every PID namespace. Sorted by kind, then inode.
-pub(super) fn of_pod(pod: &[UnitId], units: &Units<'_>, links: &Links, observation: &Observation) -> Vec<Owned> {
+pub(super) fn of_pod(
+    pod: &[UnitId],
+    units: &Units<'_>,
+    links: &Links,
+    observation: &Observation,
+) -> Vec<Owned> {
     let mut list = Vec::new();
     for kind in Kind::ALL {
         for (inode, members) in members(pod, kind, units, observation) {
@@ -85,7 +96,8 @@ fn members(
         let Some(unit) = units.list.get(*index) else { continue };
         let own = unit.namespaces.get(kind);
         // An unmanaged group has no init that speaks for it: a PID namespace below its top is its own, too.
-        let below = unit.tasks.iter().filter(|_| unit.runtime.is_none()).filter_map(|task| task.namespaces.get(kind));
+        let below =
+            unit.tasks.iter().filter(|_| unit.runtime.is_none()).filter_map(|task| task.namespaces.get(kind));
         for inode in own.into_iter().chain(below) {
             // Where the node's own is unknown, it may be this: then it is nobody's.
             if observation.host.is_host(kind, inode) == Some(false) {
@@ -134,7 +146,12 @@ fn owner(
 }
 
 /// Follows what the members declare to whom they meant to join.
-fn by_declared_partner(kind: Kind, members: &[UnitId], units: &Units<'_>, links: &Links) -> Option<OwnerFound> {
+fn by_declared_partner(
+    kind: Kind,
+    members: &[UnitId],
+    units: &Units<'_>,
+    links: &Links,
+) -> Option<OwnerFound> {
     for unit in members {
         let name = units.list.get(*unit).map_or("?", |unit| unit.name.as_str());
         match links.get(*unit).and_then(|links| links.get(&kind)) {
@@ -191,7 +208,11 @@ fn own_sandbox(unit: UnitId, units: &Units<'_>) -> Option<UnitId> {
 
 /// Without any declaration: the init of a PID namespace, else the eldest member.
 fn inferred(kind: Kind, inode: u32, everywhere: &[UnitId], units: &Units<'_>, claims: usize) -> OwnerFound {
-    let doubt = if claims > 1 { format!(" ({claims} containers claim it as made for themselves)") } else { String::new() };
+    let doubt = if claims > 1 {
+        format!(" ({claims} containers claim it as made for themselves)")
+    } else {
+        String::new()
+    };
     if kind == Kind::Pid {
         let init = units
             .leaders
@@ -202,7 +223,8 @@ fn inferred(kind: Kind, inode: u32, everywhere: &[UnitId], units: &Units<'_>, cl
         };
         return match units.of_task.get(&init.pid) {
             Some(unit) => {
-                let why = format!("its process {} ({}) is PID 1 of the namespace{doubt}", init.pid, init.comm);
+                let why =
+                    format!("its process {} ({}) is PID 1 of the namespace{doubt}", init.pid, init.comm);
                 OwnerFound::living(*unit, units, Evidence::Inferred, why)
             }
             None => OwnerFound::unknown("PID 1 of this namespace belongs to no container"),
@@ -214,7 +236,10 @@ fn inferred(kind: Kind, inode: u32, everywhere: &[UnitId], units: &Units<'_>, cl
         .min_by_key(|(task, _)| (task.start_boottime_ns, task.pid));
     match eldest {
         Some((task, unit)) => {
-            let why = format!("process {} ({}) is the first of its living members by start time{doubt}", task.pid, task.comm);
+            let why = format!(
+                "process {} ({}) is the first of its living members by start time{doubt}",
+                task.pid, task.comm
+            );
             OwnerFound::living(unit, units, Evidence::Inferred, why)
         }
         None => OwnerFound::unknown("no living member tells whom it was made for"),

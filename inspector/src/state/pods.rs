@@ -9,16 +9,23 @@ use crate::state::ownership::{Owned, OwnerFound};
 use crate::state::units::{Unit, UnitId, short};
 use crate::state::{Model, exits};
 use crate::view::{
-    Class, Container, Evidence, Holder, HolderType, Namespace, Owner, Pod, Role, State, Verdict, Volume, VolumeMount,
+    Class, Container, Evidence, Holder, HolderType, Namespace, Owner, Pod, Role, State, Verdict, Volume,
+    VolumeMount,
 };
 
 /// Puts a pod together and judges it.
-pub(super) fn assemble(pod: &[UnitId], owned: &[Owned], model: &Model<'_>, behaviours: &Behaviours<'_>) -> Pod {
+pub(super) fn assemble(
+    pod: &[UnitId],
+    owned: &[Owned],
+    model: &Model<'_>,
+    behaviours: &Behaviours<'_>,
+) -> Pod {
     let judged: Vec<Judged> = owned
         .iter()
         .map(|namespace| {
             let joined = is_joined(namespace, pod, model);
-            let mut judged = class::judge(&namespace.owner, joined, &model.units, behaviours, model.observation);
+            let mut judged =
+                class::judge(&namespace.owner, joined, &model.units, behaviours, model.observation);
             if namespace.target_only {
                 judged.class = Class::Application;
             }
@@ -39,13 +46,21 @@ pub(super) fn assemble(pod: &[UnitId], owned: &[Owned], model: &Model<'_>, behav
         verdict,
         why,
         containers: order.iter().filter_map(|unit| container(*unit, infra.contains(unit), model)).collect(),
-        namespaces: owned.iter().zip(&judged).map(|(owned, judged)| namespace(owned, judged, model)).collect(),
+        namespaces: owned
+            .iter()
+            .zip(&judged)
+            .map(|(owned, judged)| namespace(owned, judged, model))
+            .collect(),
         volumes: volumes(&order, model),
     }
 }
 
 /// Living owners whose class depends on what they do.
-pub(super) fn owners_judged_by_behaviour(pod: &[UnitId], owned: &[Owned], model: &Model<'_>) -> BTreeSet<UnitId> {
+pub(super) fn owners_judged_by_behaviour(
+    pod: &[UnitId],
+    owned: &[Owned],
+    model: &Model<'_>,
+) -> BTreeSet<UnitId> {
     let living = owned
         .iter()
         .filter(|namespace| namespace.owner.alive && is_joined(namespace, pod, model))
@@ -66,7 +81,8 @@ fn is_joined(namespace: &Owned, pod: &[UnitId], model: &Model<'_>) -> bool {
     let owner = namespace.owner.unit;
     namespace.everywhere.iter().chain(&namespace.members).any(|unit| Some(*unit) != owner)
         || pod.iter().any(|unit| {
-            declared_root(*unit, namespace.kind, model).is_some_and(|root| root.unit.is_some() && root.unit == owner)
+            declared_root(*unit, namespace.kind, model)
+                .is_some_and(|root| root.unit.is_some() && root.unit == owner)
         })
 }
 
@@ -93,7 +109,9 @@ fn unit<'m, 'a>(index: UnitId, model: &'m Model<'a>) -> Option<&'m Unit<'a>> {
 /// Infra: marked so by the runtime, or of class pause and owner of a shared namespace.
 fn infra_units(pod: &[UnitId], owned: &[Owned], judged: &[Judged], model: &Model<'_>) -> BTreeSet<UnitId> {
     let marked = pod.iter().copied().filter(|index| {
-        unit(*index, model).and_then(|unit| unit.declared).is_some_and(|declared| declared.infra_mark.is_some())
+        unit(*index, model)
+            .and_then(|unit| unit.declared)
+            .is_some_and(|declared| declared.infra_mark.is_some())
     });
     let holding = owned
         .iter()
@@ -106,7 +124,11 @@ fn infra_units(pod: &[UnitId], owned: &[Owned], judged: &[Judged], model: &Model
 }
 
 /// Infra first, then the living by start, then the dead by theirs.
-fn container_order(index: UnitId, infra: &BTreeSet<UnitId>, model: &Model<'_>) -> (bool, bool, u64, String, String) {
+fn container_order(
+    index: UnitId,
+    infra: &BTreeSet<UnitId>,
+    model: &Model<'_>,
+) -> (bool, bool, u64, String, String) {
     let Some(unit) = unit(index, model) else { return (true, true, 0, String::new(), String::new()) };
     let started = unit.declared.and_then(|declared| declared.started_at).map(|time| time.to_string());
     let (age, id) = unit.age();
@@ -139,23 +161,33 @@ fn identity(pod: &[UnitId], owned: &[Owned], model: &Model<'_>) -> Name {
     let owner = Kind::POD.into_iter().find_map(|kind| {
         owned
             .iter()
-            .filter(|namespace| namespace.kind == kind && namespace.members.len() > 1 && namespace.owner.alive)
+            .filter(|namespace| {
+                namespace.kind == kind && namespace.members.len() > 1 && namespace.owner.alive
+            })
             .filter_map(|namespace| namespace.owner.unit)
             .find(|owner| pod.contains(owner) && living(owner))
     });
-    let oldest =
-        || pod.iter().copied().filter(living).min_by(|a, b| age(*a, model).cmp(&age(*b, model)));
+    let oldest = || pod.iter().copied().filter(living).min_by(|a, b| age(*a, model).cmp(&age(*b, model)));
     let meant = || {
-        declared_owners(pod, model).into_iter().find_map(|(_, root)| root.unit.filter(|unit| pod.contains(unit)))
+        declared_owners(pod, model)
+            .into_iter()
+            .find_map(|(_, root)| root.unit.filter(|unit| pod.contains(unit)))
     };
     let eldest_dead = || {
-        pod.iter()
-            .copied()
-            .min_by_key(|index| unit(*index, model).and_then(|unit| unit.declared).and_then(|it| it.created_at))
+        pod.iter().copied().min_by_key(|index| {
+            unit(*index, model).and_then(|unit| unit.declared).and_then(|it| it.created_at)
+        })
     };
-    let speaker = owner.or_else(oldest).or_else(meant).or_else(eldest_dead).and_then(|index| unit(index, model));
+    let speaker =
+        owner.or_else(oldest).or_else(meant).or_else(eldest_dead).and_then(|index| unit(index, model));
     let Some(speaker) = speaker else {
-        return Name { id: String::new(), name: String::new(), namespace: None, uid: None, origin: Origin::Unmanaged };
+        return Name {
+            id: String::new(),
+            name: String::new(),
+            namespace: None,
+            uid: None,
+            origin: Origin::Unmanaged,
+        };
     };
     Name {
         id: speaker.id.clone(),
@@ -194,8 +226,11 @@ fn verdict(
         shared
     };
     let kinds = |class: Class| -> String {
-        let kinds: BTreeSet<&str> =
-            shared.iter().filter(|(.., judged)| judged.class == class).map(|(_, kind, _)| kind.name()).collect();
+        let kinds: BTreeSet<&str> = shared
+            .iter()
+            .filter(|(.., judged)| judged.class == class)
+            .map(|(_, kind, _)| kind.name())
+            .collect();
         kinds.into_iter().collect::<Vec<_>>().join(", ")
     };
     let names = |class: Class| -> String {
@@ -216,11 +251,18 @@ fn verdict(
             .iter()
             .filter(|(.., judged)| judged.class == Class::Unknown)
             .map(|(owner, _, judged)| {
-                if owner.unit.is_none() && owner.id.is_none() { owner.why.as_str() } else { judged.why.as_str() }
+                if owner.unit.is_none() && owner.id.is_none() {
+                    owner.why.as_str()
+                } else {
+                    judged.why.as_str()
+                }
             })
             .collect();
         let because = because.into_iter().collect::<Vec<_>>().join("; ");
-        return (Verdict::Unknown, format!("the owner of the shared {} is unclear: {because}", kinds(Class::Unknown)));
+        return (
+            Verdict::Unknown,
+            format!("the owner of the shared {} is unclear: {because}", kinds(Class::Unknown)),
+        );
     }
     if any(Class::RuntimePinned) {
         return (Verdict::RuntimePinned, "pins of its sandbox hold what it shares".to_owned());
@@ -254,8 +296,13 @@ fn judged_by_declaration(
         .map(|(kind, partner)| {
             let alive = partner.unit.and_then(|index| unit(index, model)).is_some_and(Unit::is_living);
             let why = "a declaration leads to it".to_owned();
-            let owner =
-                OwnerFound { id: Some(partner.id), unit: partner.unit, alive, evidence: Evidence::Declared, why };
+            let owner = OwnerFound {
+                id: Some(partner.id),
+                unit: partner.unit,
+                alive,
+                evidence: Evidence::Declared,
+                why,
+            };
             let judged = class::judge(&owner, true, &model.units, behaviours, model.observation);
             (owner, kind, judged)
         })
@@ -319,7 +366,13 @@ fn container(index: UnitId, infra: bool, model: &Model<'_>) -> Option<Container>
         processes: if unit.is_living() { unit.processes.max(1) } else { 0 },
         cgroup: unit.cgroup.clone(),
         namespaces: unit.namespaces.iter().collect(),
-        declared: model.links.get(index).into_iter().flatten().map(|(kind, link)| (*kind, link.word())).collect(),
+        declared: model
+            .links
+            .get(index)
+            .into_iter()
+            .flatten()
+            .map(|(kind, link)| (*kind, link.word()))
+            .collect(),
         exit: exits::of(index, &model.units, &model.links),
     })
 }

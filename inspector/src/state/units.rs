@@ -7,7 +7,9 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use crate::observation::{DeclaredContainer, Inodes, Kind, Node, Observation, Origin, Runtime, RuntimeState, Task};
+use crate::observation::{
+    DeclaredContainer, Inodes, Kind, Node, Observation, Origin, Runtime, RuntimeState, Task,
+};
 use crate::state::cgroup::{self, CgroupName};
 use crate::view::Identity;
 
@@ -70,7 +72,7 @@ impl<'a> Units<'a> {
             if declared.state == RuntimeState::Created && declared.pid == 0 {
                 continue;
             }
-            let unit = units.declared_unit(declared, &observation.node);
+            let unit = units.declared_unit(declared, &observation.node, &observation.tasks);
             if let (true, Some(cgroup)) = (unit.is_living(), unit.cgroup.clone()) {
                 confirmed.insert(cgroup, units.list.len());
             }
@@ -80,9 +82,9 @@ impl<'a> Units<'a> {
         units
     }
 
-    fn declared_unit(&self, declared: &'a DeclaredContainer, node: &Node) -> Unit<'a> {
+    fn declared_unit(&self, declared: &'a DeclaredContainer, node: &Node, tasks: &[Task]) -> Unit<'a> {
         let init = self.leaders.get(&declared.pid).copied().filter(|task| is_init_of(task, declared, node));
-        let init = init.filter(|task| !task.zombie && declared.state != RuntimeState::Exited);
+        let init = init.filter(|task| !task.is_dead() && declared.state != RuntimeState::Exited);
         // What the kernel says of the init comes before what a file says of the container.
         let cgroup = init
             .and_then(|task| cgroup::parse(task.cgroup.as_deref()?))
@@ -100,14 +102,15 @@ impl<'a> Units<'a> {
             tasks: Vec::new(),
             processes: 0,
             cgroup,
-            namespaces: init.map(|task| task.namespaces).unwrap_or_default(),
+            namespaces: init.map(|task| namespaces(task, tasks)).unwrap_or_default(),
             cgroup_pod_uid: None,
         }
     }
 
     /// Gives every task to its container, and makes containers of what only cgroups tell of.
     fn attribute(&mut self, observation: &'a Observation, confirmed: HashMap<String, UnitId>) {
-        let known: HashSet<&str> = observation.containers.iter().map(|declared| declared.id.as_str()).collect();
+        let known: HashSet<&str> =
+            observation.containers.iter().map(|declared| declared.id.as_str()).collect();
         let mut by_path: BTreeMap<&str, Vec<&Task>> = BTreeMap::new();
         for task in &observation.tasks {
             if let Some(path) = task.cgroup.as_deref().filter(|_| !task.kernel_thread) {
@@ -132,7 +135,7 @@ impl<'a> Units<'a> {
             }
         }
         let mut roots = confirmed;
-        self.add_cgroup_only(named, &mut roots);
+        self.add_cgroup_only(named, &mut roots, &observation.tasks);
         // A container's init belongs to it wherever it has moved itself.
         for (index, unit) in self.list.iter().enumerate() {
             if let Some(init) = unit.init {
@@ -140,7 +143,7 @@ impl<'a> Units<'a> {
             }
         }
         self.count(&by_path, &roots);
-        for task in observation.tasks.iter().filter(|task| task.is_leader() && !task.zombie) {
+        for task in observation.tasks.iter().filter(|task| task.is_leader() && !task.is_dead()) {
             if let Some(unit) = self.of_task.get(&task.pid).and_then(|unit| self.list.get_mut(*unit)) {
                 unit.tasks.push(task);
             }
@@ -151,6 +154,7 @@ impl<'a> Units<'a> {
         &mut self,
         named: BTreeMap<String, (CgroupName, Vec<&'a Task>)>,
         roots: &mut HashMap<String, UnitId>,
+        all: &[Task],
     ) {
         let mut candidates: Vec<_> = named
             .into_iter()
@@ -163,7 +167,10 @@ impl<'a> Units<'a> {
             if !seen.insert(name.id.clone()) {
                 self.doubts.push(crate::observation::Gap::detail(
                     format!("whose the cgroup {prefix} is"),
-                    format!("it is named like container {}, which an older cgroup is named for", short(&name.id)),
+                    format!(
+                        "it is named like container {}, which an older cgroup is named for",
+                        short(&name.id)
+                    ),
                 ));
                 continue;
             }
@@ -181,7 +188,7 @@ impl<'a> Units<'a> {
                 tasks: Vec::new(),
                 processes: 0,
                 cgroup: Some(prefix),
-                namespaces: init.namespaces,
+                namespaces: namespaces(init, all),
                 cgroup_pod_uid: name.pod_uid,
             });
         }
@@ -190,7 +197,7 @@ impl<'a> Units<'a> {
     /// Counts living thread groups by cgroup subtree: a container inside a container counts for both.
     fn count(&mut self, by_path: &BTreeMap<&str, Vec<&'a Task>>, roots: &HashMap<String, UnitId>) {
         for (path, tasks) in by_path {
-            let living = tasks.iter().filter(|task| task.is_leader() && !task.zombie).count() as u64;
+            let living = tasks.iter().filter(|task| task.is_leader() && !task.is_dead()).count() as u64;
             for ancestor in ancestors(path) {
                 if let Some(unit) = roots.get(ancestor).and_then(|unit| self.list.get_mut(*unit)) {
                     unit.processes += living;
@@ -220,12 +227,22 @@ fn is_init_of(task: &Task, declared: &DeclaredContainer, node: &Node) -> bool {
     noted.duration_since(started).abs() <= jiff::SignedDuration::from_secs(5)
 }
 
+/// The namespaces of a process. A main thread that has ended has left most of them; its siblings are in them still.
+fn namespaces(init: &Task, tasks: &[Task]) -> Inodes {
+    if !init.zombie {
+        return init.namespaces;
+    }
+    let sibling = tasks.iter().find(|task| task.tgid == init.pid && !task.is_leader() && !task.zombie);
+    let of_sibling = sibling.into_iter().flat_map(|task| task.namespaces.iter());
+    of_sibling.chain(init.namespaces.iter()).collect()
+}
+
 /// The init among the tasks of a cgroup: the init of a PID namespace that came from outside, else the eldest that did.
 fn init_among<'a>(tasks: &[&'a Task]) -> Option<&'a Task> {
     let inside: HashSet<u32> = tasks.iter().map(|task| task.pid).collect();
     tasks
         .iter()
-        .filter(|task| task.is_leader() && !task.zombie && !inside.contains(&task.parent))
+        .filter(|task| task.is_leader() && !task.is_dead() && !inside.contains(&task.parent))
         .min_by_key(|task| (!task.pid_namespace_init, task.start_boottime_ns, task.pid))
         .copied()
 }

@@ -23,7 +23,7 @@ pub(super) fn add<'a>(units: &mut Units<'a>, observation: &'a Observation) {
     let free = |task: &&Task| {
         task.is_leader()
             && !task.kernel_thread
-            && !task.zombie
+            && !task.is_dead()
             && !units.of_task.contains_key(&task.pid)
             // The inspector does not report itself.
             && task.pid != observation.reader.pid

@@ -2,7 +2,9 @@
 
 use crate::observation::{Observation, Origin, TaskSource};
 use crate::state::Snapshot;
-use crate::view::{API_VERSION, Coverage, Finding, GapInfo, Hidden, NodeInfo, Pod, PodList, RuntimeInfo, State};
+use crate::view::{
+    API_VERSION, Coverage, Finding, GapInfo, Hidden, NodeInfo, Pod, PodList, RuntimeInfo, State,
+};
 
 /// The pods of a node. Without `all`, pods that have no living container and unmanaged groups of a single process are
 /// counted, not listed.
@@ -27,7 +29,15 @@ pub fn pod_list(observation: &Observation, snapshot: Snapshot, findings: Vec<Fin
         .collect();
     let listed = |finding: &Finding| pods.iter().any(|pod| Some(&pod.id) == finding.subject.pod.as_ref());
     let findings = findings.into_iter().filter(listed).collect();
-    PodList { api_version: API_VERSION, kind: "PodList", node: node(observation), coverage, pods, hidden, findings }
+    PodList {
+        api_version: API_VERSION,
+        kind: "PodList",
+        node: node(observation),
+        coverage,
+        pods,
+        hidden,
+        findings,
+    }
 }
 
 /// The machine and the moment.

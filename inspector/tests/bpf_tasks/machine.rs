@@ -108,7 +108,11 @@ impl Stray {
             let home = File::open("/proc/thread-self/ns/uts").unwrap();
             unshare(UnshareFlags::NEWUTS);
             let home = std::os::fd::AsFd::as_fd(&home);
-            rustix::thread::move_into_link_name_space(home, Some(LinkNameSpaceType::HostNameAndNISDomainName)).unwrap();
+            rustix::thread::move_into_link_name_space(
+                home,
+                Some(LinkNameSpaceType::HostNameAndNISDomainName),
+            )
+            .unwrap();
             told.send(("back", tid())).unwrap();
             let _ = stopped.lock().unwrap().recv();
         });
@@ -135,7 +139,8 @@ impl Cgroups {
             })
         };
         let mount = find("cgroup", "pids").or_else(|| find("cgroup2", ""));
-        let mount = mount.expect("this test wants a mounted cgroup hierarchy: v1 with the pids controller, or v2");
+        let mount =
+            mount.expect("this test wants a mounted cgroup hierarchy: v1 with the pids controller, or v2");
         let mut cgroups = Self { mount, top: format!("bpf-tasks-{}", std::process::id()), made: Vec::new() };
         cgroups.make("");
         cgroups

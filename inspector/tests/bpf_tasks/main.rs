@@ -3,6 +3,8 @@
 //!
 //! They want root, a kernel with BTF, and `unshare`, `setpriv` and `sleep`. Without, they fail and say so.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed test panics")]
+
 mod machine;
 mod oracle;
 
@@ -67,7 +69,10 @@ fn agree_with_proc(variant: Variant) -> BTreeSet<u32> {
         for (pid, task) in seen {
             let started = i128::from(task.start_boottime_ns);
             let young = started >= i128::from(start.tv_sec) * 1_000_000_000 + i128::from(start.tv_nsec);
-            assert!(young || before.contains_key(&pid) || after.contains_key(&pid), "{variant:?} made up {task:?}");
+            assert!(
+                young || before.contains_key(&pid) || after.contains_key(&pid),
+                "{variant:?} made up {task:?}"
+            );
         }
         if round == 0 {
             disputed = differing;
@@ -83,7 +88,8 @@ fn agree_with_proc(variant: Variant) -> BTreeSet<u32> {
 
 /// One process or thread of each sort that there is.
 fn zoo() -> (Vec<u32>, Vec<Sleeper>, Stray, std::process::Child) {
-    let everything = ["--mount", "--uts", "--ipc", "--net", "--pid", "--user", "--cgroup", "--time", "--fork"];
+    let everything =
+        ["--mount", "--uts", "--ipc", "--net", "--pid", "--user", "--cgroup", "--time", "--fork"];
     let hostile = scratch("comm").join("x\u{1b}[2J");
     std::os::unix::fs::symlink("/bin/sleep", &hostile).unwrap();
     let sleepers = vec![
@@ -91,7 +97,16 @@ fn zoo() -> (Vec<u32>, Vec<Sleeper>, Stray, std::process::Child) {
         // Owned by another, and two PID namespaces deep.
         Sleeper::spawn(
             Command::new("setpriv")
-                .args(["--reuid", "4321", "--clear-groups", "unshare", "--user", "--map-root-user", "--pid", "--fork"])
+                .args([
+                    "--reuid",
+                    "4321",
+                    "--clear-groups",
+                    "unshare",
+                    "--user",
+                    "--map-root-user",
+                    "--pid",
+                    "--fork",
+                ])
                 .args(["unshare", "--pid", "--net", "--fork", "sleep", "600"]),
         ),
         // Its children are to be born elsewhere.
@@ -124,7 +139,10 @@ fn every_field_is_what_proc_says() {
         assert_ne!(thread.namespaces.get(Kind::Net), own.namespaces.get(Kind::Net));
         assert_ne!(thread.time_for_children, thread.namespaces.get(Kind::Time));
         assert_eq!(thread.namespaces.get(Kind::Mnt), own.namespaces.get(Kind::Mnt));
-        assert!(!seen.contains_key(&stray.returned_tid), "a thread that came back to its leader's is none of note");
+        assert!(
+            !seen.contains_key(&stray.returned_tid),
+            "a thread that came back to its leader's is none of note"
+        );
 
         let dead = seen[&zombie.id()];
         assert!(dead.zombie && dead.namespaces.get(Kind::Net).is_none());
@@ -223,7 +241,8 @@ fn again(surroundings: &[&str], test: &str, role: &str) {
         .env("BPF_TASKS_ROLE", role)
         .output()
         .unwrap();
-    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let said =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success() && said.contains("1 passed"), "{surroundings:?}: {said}");
 }
 
@@ -249,8 +268,7 @@ fn a_foreign_proc_is_refused() {
     }
     again(&["unshare", "--pid", "--fork", "--kill-child"], "a_foreign_proc_is_refused", "foreign");
     // No /proc where it should be.
-    let mut options = Options::default();
-    options.host_root = scratch("empty");
+    let options = Options { host_root: scratch("empty"), ..Options::default() };
     let error = bpf::read_tasks(&Context::new(options)).unwrap_err();
     assert!(matches!(error, BpfError::OtherPidNamespace { .. }), "{error}");
 }
@@ -276,7 +294,16 @@ fn two_capabilities_are_enough_and_one_is_not() {
         }
         _ => {
             let with = |capabilities: &'static str| {
-                ["setpriv", "--reuid", "65534", "--clear-groups", "--inh-caps", capabilities, "--ambient-caps", capabilities]
+                [
+                    "setpriv",
+                    "--reuid",
+                    "65534",
+                    "--clear-groups",
+                    "--inh-caps",
+                    capabilities,
+                    "--ambient-caps",
+                    capabilities,
+                ]
             };
             let me = "two_capabilities_are_enough_and_one_is_not";
             // The program itself may lie where only root looks.
@@ -284,10 +311,7 @@ fn two_capabilities_are_enough_and_one_is_not() {
             let copy = folder.join("test");
             std::fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
             machine::open_to_all(&folder);
-            for (surroundings, role) in [
-                (with("-all,+bpf,+perfmon"), "enough"),
-                (with("-all,+bpf"), "one"),
-            ] {
+            for (surroundings, role) in [(with("-all,+bpf,+perfmon"), "enough"), (with("-all,+bpf"), "one")] {
                 run_copy(&copy, &surroundings, me, role);
             }
             run_copy(&copy, &["unshare", "--user", "--map-root-user"], me, "user-namespace");
@@ -305,7 +329,8 @@ fn run_copy(program: &std::path::Path, surroundings: &[&str], test: &str, role: 
         .env("BPF_TASKS_ROLE", role)
         .output()
         .unwrap();
-    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let said =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success() && said.contains("1 passed"), "{role}: {said}");
 }
 

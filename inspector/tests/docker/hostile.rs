@@ -88,7 +88,6 @@ fn a_comm_that_imitates_stat_is_read_as_a_comm(world: &'static World) {
         s.run("joiner", &[&owner.join("ipc"), &owner.join("pid")], "busybox", &["sleep", "infinity"]);
     let ours = agreed(world, &[&owner, &joiner]);
     expect(ours.container(&owner.id), [("state", json!("running")), ("processes", json!(2))]);
-    expect(ours.the_pod(), [("verdict", json!("pause-owned"))]);
 }
 
 fn a_cgroup_named_like_a_container_is_not_believed(world: &'static World) {

@@ -197,7 +197,8 @@ fn survives(socket: &Path, behaviour: Behaviour, pair: &[Container; 2]) {
     assert!(first.took < Duration::from_secs(10), "{behaviour:?}: {:?}", first.took);
     assert!(first.peak_rss_kib < MEMORY_KIB, "{behaviour:?}: {} KiB", first.peak_rss_kib);
     let answer = Answer::of(first);
-    assert_eq!(answer.statuses("docker"), ["error"], "{behaviour:?}: {:#}", answer.json["coverage"]);
+    // What lies on disk may be read in its place; that is a report of its own.
+    assert!(answer.statuses("docker").contains(&"error"), "{behaviour:?}: {:#}", answer.json["coverage"]);
     assert_eq!(answer.json["coverage"]["partial"], true, "{behaviour:?}: {:#}", answer.json["coverage"]);
     let named = answer.gaps().iter().any(|gap| gap.to_lowercase().contains("docker"));
     assert!(named, "{behaviour:?}: {:?}", answer.gaps());

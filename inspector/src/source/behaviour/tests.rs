@@ -84,7 +84,7 @@ fn real_sleepers() {
             continue;
         };
         let behaviour = subject.settled(wait);
-        assert_eq!(behaviour.waits, [wait.clone()], "{command:?}");
+        assert_eq!(behaviour.waits, std::slice::from_ref(wait), "{command:?}");
         assert_eq!(behaviour.sockets, Some(0), "{command:?}");
         assert!(behaviour.cpu_ms.is_some_and(|ms| ms < 1000), "{command:?}: {behaviour:?}");
         if !executable.is_empty() {
@@ -103,8 +103,7 @@ fn sockets_files_and_threads_of_this_process() {
     let (sender, receiver) = std::sync::mpsc::channel::<()>();
     let thread = std::thread::spawn(move || receiver.recv());
     let text = std::fs::read_to_string("/proc/self/stat").unwrap();
-    let key =
-        ProcessKey { pid: std::process::id(), start_ticks: Stat::parse(&text).unwrap().start_ticks };
+    let key = ProcessKey { pid: std::process::id(), start_ticks: Stat::parse(&text).unwrap().start_ticks };
     let behaviour = only(key);
     assert!(behaviour.sockets.is_some_and(|sockets| sockets >= 1), "{behaviour:?}");
     assert!(behaviour.waits.len() >= 2, "one for each thread: {behaviour:?}");

@@ -28,7 +28,9 @@ const LINKS: [&CStr; 8] =
 
 /// Reading /proc failed altogether.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot list {path}: {error}; mount a proc file system there, or name the host's root with --host-root")]
+#[error(
+    "cannot list {path}: {error}; mount a proc file system there, or name the host's root with --host-root"
+)]
 pub struct ProcError {
     path: String,
     error: std::io::Error,
@@ -111,9 +113,14 @@ impl Walk {
             self.process(*pid, &mut scan.tasks);
         }
         scan.unreadable += self.denied;
-        if let (1, Some((1, errno)), true) = (self.denied, self.denied_example, self.sees_initial_pid_namespace) {
+        if let (1, Some((1, errno)), true) =
+            (self.denied, self.denied_example, self.sees_initial_pid_namespace)
+        {
             // A security module may keep even root away from the node's init, which is no member of any pod.
-            scan.gaps.push(Gap::detail("namespaces of PID 1", format!("/proc/1/ns answers: {errno}; kthreadd's stand for the node's own")));
+            scan.gaps.push(Gap::detail(
+                "namespaces of PID 1",
+                format!("/proc/1/ns answers: {errno}; kthreadd's stand for the node's own"),
+            ));
         } else if let Some((pid, errno)) = self.denied_example {
             scan.gaps.push(Gap::deciding(
                 format!("namespaces of {} processes", self.denied),
@@ -139,7 +146,9 @@ impl Walk {
         let Ok(folder) = open_directory(process, c"task") else { return };
         let Ok(listing) = rustix::fs::Dir::read_from(&folder) else { return };
         for entry in listing.flatten() {
-            let Some(tid) = entry.file_name().to_str().ok().and_then(|name| name.parse().ok()) else { continue };
+            let Some(tid) = entry.file_name().to_str().ok().and_then(|name| name.parse().ok()) else {
+                continue;
+            };
             if tid == tgid {
                 continue;
             }
@@ -261,7 +270,8 @@ fn owner_uid(namespace: BorrowedFd<'_>) -> Option<u32> {
     /// `_IO(0xb7, 0x4)`, from include/uapi/linux/nsfs.h.
     const NS_GET_OWNER_UID: rustix::ioctl::Opcode = 0xb704;
     // SAFETY: NS_GET_OWNER_UID writes one uid_t (u32) through the pointer, which is what this getter offers it.
-    let owner = unsafe { rustix::ioctl::ioctl(namespace, rustix::ioctl::Getter::<NS_GET_OWNER_UID, u32>::new()) };
+    let owner =
+        unsafe { rustix::ioctl::ioctl(namespace, rustix::ioctl::Getter::<NS_GET_OWNER_UID, u32>::new()) };
     owner.ok()
 }
 

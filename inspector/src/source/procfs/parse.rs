@@ -83,7 +83,8 @@ pub(super) fn cgroup(bytes: &[u8]) -> Option<String> {
     let mut best: Option<(u8, &str)> = None;
     for line in text.lines() {
         let mut fields = line.splitn(3, ':');
-        let (Some(hierarchy), Some(controllers), Some(path)) = (fields.next(), fields.next(), fields.next()) else {
+        let (Some(hierarchy), Some(controllers), Some(path)) = (fields.next(), fields.next(), fields.next())
+        else {
             continue;
         };
         let rank = match (hierarchy, controllers) {
@@ -110,18 +111,29 @@ mod tests {
         let stat = Stat::parse(line).unwrap();
         assert_eq!(
             stat,
-            Stat { comm: "a) R 1 (b\n".into(), state: b'S', parent: 12, flags: 4_194_560, threads: 5, start_ticks: 4711 }
+            Stat {
+                comm: "a) R 1 (b\n".into(),
+                state: b'S',
+                parent: 12,
+                flags: 4_194_560,
+                threads: 5,
+                start_ticks: 4711
+            }
         );
         for end in 0..line.len() - 8 {
             // A truncated line is refused or read; it never panics.
             let _ = Stat::parse(&line[..end]);
         }
-        assert_eq!(Stat::parse(b"2 (\xff\xfe) S 0 0 0 0 -1 2129984 0 0 0 0 0 0 0 0 20 0 1 0 3").unwrap().comm, "\u{fffd}\u{fffd}");
+        assert_eq!(
+            Stat::parse(b"2 (\xff\xfe) S 0 0 0 0 -1 2129984 0 0 0 0 0 0 0 0 20 0 1 0 3").unwrap().comm,
+            "\u{fffd}\u{fffd}"
+        );
     }
 
     #[test]
     fn status_gives_uid_and_innermost_pid() {
-        let status = Status::parse(b"Name:\tx\\nUid:\\t7\nUid:\t1000\t0\t0\t0\nNSpid:\t4242\t17\t1\nThreads:\t1\n");
+        let status =
+            Status::parse(b"Name:\tx\\nUid:\\t7\nUid:\t1000\t0\t0\t0\nNSpid:\t4242\t17\t1\nThreads:\t1\n");
         assert_eq!(status, Status { uid: Some(1000), pid_inside: Some(1), levels: Some(2) });
         assert_eq!(Status::parse(b""), Status::default());
     }

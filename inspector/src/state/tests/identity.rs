@@ -1,7 +1,7 @@
 //! Who a process belongs to: never by a bare pid, never by the name of a cgroup alone.
 
 use super::*;
-use crate::observation::{Declaration, RuntimeState};
+use crate::observation::{Declaration, RuntimeState, Task};
 use crate::view::Identity;
 
 #[test]
@@ -17,6 +17,26 @@ fn processes_are_the_living_thread_groups_of_the_cgroup_subtree() {
     assert_eq!(thread.tgid, 110);
     let pods = world.pods();
     assert_eq!(pod_of(&pods, "app").containers[0].processes, 3);
+}
+
+#[test]
+fn a_process_whose_main_thread_has_ended_lives_on_in_its_siblings() {
+    let mut world = World::new();
+    world.docker("app", 100);
+    let thread = Task { pid: 101, ..world.task(100).clone() };
+    let namespaces = thread.namespaces;
+    world.seen.tasks.push(thread);
+    let leader = world.task(100);
+    leader.zombie = true;
+    leader.threads = Some(2);
+    leader.namespaces =
+        [Kind::Pid, Kind::User].map(|kind| (kind, namespaces.get(kind).unwrap())).into_iter().collect();
+    let pods = world.pods();
+    let app = &pod_of(&pods, "app").containers[0];
+    assert_eq!((app.state, app.init_pid, app.processes), (State::Running, 100, 1));
+    assert_eq!(app.namespaces, namespaces.iter().collect());
+    world.task(100).threads = Some(1);
+    assert_eq!(pod_of(&world.pods(), "app").containers[0].state, State::Exited);
 }
 
 #[test]
@@ -50,7 +70,11 @@ fn a_cgroup_named_like_anothers_id_is_not_believed() {
     world.process(220, "stray").cgroup(&format!("/fake/docker/{app}"));
     let pods = world.pods();
     assert_eq!(pod_of(&pods, "app").containers[0].processes, 1);
-    assert_eq!(pod_of(&pods, "evil").containers[0].processes, 2, "what is below a container's cgroup is its own");
+    assert_eq!(
+        pod_of(&pods, "evil").containers[0].processes,
+        2,
+        "what is below a container's cgroup is its own"
+    );
     assert_eq!(pods.len(), 2);
 }
 
@@ -58,10 +82,13 @@ fn a_cgroup_named_like_anothers_id_is_not_believed() {
 fn what_only_a_cgroup_says_is_cgroup_only() {
     let mut world = World::new();
     let hidden = "ab".repeat(32);
-    world.process(100, "app").new(Kind::Net).new(Kind::Pid).cgroup(&format!("/docker/{hidden}"));
+    world.process(100, "app").fresh(Kind::Net).fresh(Kind::Pid).cgroup(&format!("/docker/{hidden}"));
     let pods = world.pods();
     let container = &pods[0].containers[0];
-    assert_eq!((&container.id, container.identity, container.role), (&hidden, Identity::CgroupOnly, Role::Unknown));
+    assert_eq!(
+        (&container.id, container.identity, container.role),
+        (&hidden, Identity::CgroupOnly, Role::Unknown)
+    );
     assert_eq!(container.runtime, Some(crate::observation::Runtime::Docker));
 }
 
@@ -69,8 +96,8 @@ fn what_only_a_cgroup_says_is_cgroup_only() {
 fn of_two_cgroups_named_alike_the_elder_is_the_container() {
     let mut world = World::new();
     let hidden = "ab".repeat(32);
-    world.process(100, "app").new(Kind::Net).cgroup(&format!("/docker/{hidden}"));
-    world.process(200, "faker").new(Kind::Net).cgroup(&format!("/a/docker/{hidden}"));
+    world.process(100, "app").fresh(Kind::Net).cgroup(&format!("/docker/{hidden}"));
+    world.process(200, "faker").fresh(Kind::Net).cgroup(&format!("/a/docker/{hidden}"));
     let snapshot = crate::state::snapshot(&world.seen);
     let ids: Vec<_> = snapshot.pods.iter().flat_map(|pod| &pod.containers).map(|it| it.init_pid).collect();
     assert!(ids.contains(&100));
@@ -82,7 +109,7 @@ fn of_two_cgroups_named_alike_the_elder_is_the_container() {
 #[test]
 fn unmanaged_groups_have_their_topmost_processes_for_containers() {
     let mut world = World::new();
-    world.process(100, "pause").new(Kind::Net).new(Kind::Ipc).new(Kind::Pid);
+    world.process(100, "pause").fresh(Kind::Net).fresh(Kind::Ipc).fresh(Kind::Pid);
     world.process(110, "child").with(100, &[Kind::Net, Kind::Ipc, Kind::Pid]).child_of(100);
     world.process(200, "web").with(100, &[Kind::Net, Kind::Pid]);
     world.process(300, "plain");
@@ -103,8 +130,8 @@ fn unmanaged_groups_have_their_topmost_processes_for_containers() {
 #[test]
 fn a_parent_that_waits_outside_the_new_pid_namespace_is_the_top() {
     let mut world = World::new();
-    world.process(100, "unshare").new(Kind::Net).task().pid_for_children = Some(9000);
-    world.process(110, "sh").with(100, &[Kind::Net]).new(Kind::Pid).child_of(100);
+    world.process(100, "unshare").fresh(Kind::Net).task().pid_for_children = Some(9000);
+    world.process(110, "sh").with(100, &[Kind::Net]).fresh(Kind::Pid).child_of(100);
     let pods = world.pods();
     assert_eq!(names(&pods[0]), ["unshare"]);
     assert_eq!(pods[0].containers[0].processes, 2);
@@ -124,7 +151,7 @@ fn an_intruder_in_a_container_is_no_group_of_its_own() {
 #[test]
 fn the_inspector_does_not_report_itself() {
     let mut world = World::new();
-    world.process(100, "inspector").new(Kind::Net);
+    world.process(100, "inspector").fresh(Kind::Net);
     world.seen.reader.pid = 100;
     assert!(world.pods().is_empty());
 }
@@ -159,9 +186,11 @@ fn a_path_is_resolved_by_the_namespace_behind_it() {
     world.docker("joins", 200).with(100, &[Kind::Net]);
     world.docker("stale", 300);
     world.docker("host", 400).in_host(&[Kind::Net]);
-    for (name, path, inode) in
-        [("joins", "/proc/100/ns/net", Some(net)), ("stale", "/proc/100/ns/net", None), ("host", "/run/netns/x", None)]
-    {
+    for (name, path, inode) in [
+        ("joins", "/proc/100/ns/net", Some(net)),
+        ("stale", "/proc/100/ns/net", None),
+        ("host", "/run/netns/x", None),
+    ] {
         let path = path.to_owned();
         world.container(name).declared.insert(Kind::Net, Declaration::Path { path, inode });
     }

@@ -25,10 +25,9 @@ fn names(pod: &Pod) -> Vec<&str> {
 
 /// The owner of the pod's namespace of that kind which more than one container shares, or which is orphaned.
 fn owner(pod: &Pod, kind: Kind) -> &crate::view::Owner {
-    let mut found = pod
-        .namespaces
-        .iter()
-        .filter(|namespace| namespace.kind == kind && (namespace.shared_by.len() > 1 || !namespace.owner.alive));
+    let mut found = pod.namespaces.iter().filter(|namespace| {
+        namespace.kind == kind && (namespace.shared_by.len() > 1 || !namespace.owner.alive)
+    });
     let namespace = found.next().unwrap_or_else(|| panic!("no shared {kind}: {:#?}", pod.namespaces));
     assert!(found.next().is_none(), "two shared {kind}: {:#?}", pod.namespaces);
     &namespace.owner

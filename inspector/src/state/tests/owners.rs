@@ -86,7 +86,11 @@ fn under_an_application_its_death_kills_whom_it_shares_its_pids_with() {
     busybox.finished_at = Some("2026-01-02T00:00:00.3Z".parse().unwrap());
     let pods = world.pods();
     let pod = pod_of(&pods, "busybox");
-    assert_eq!((pod.verdict, pod.name.as_str()), (Verdict::ApplicationOwned, "nginx"), "the dead keep the verdict");
+    assert_eq!(
+        (pod.verdict, pod.name.as_str()),
+        (Verdict::ApplicationOwned, "nginx"),
+        "the dead keep the verdict"
+    );
     assert!(pod.namespaces.is_empty());
     let exit = |name: &str| pod.containers.iter().find(|it| it.name == name).unwrap().exit.clone().unwrap();
     assert_eq!(exit("nginx").cause, crate::view::ExitCause::Itself);
@@ -123,7 +127,11 @@ fn a_dead_owner_keeps_the_verdict() {
     assert_eq!(owner.container, Some(id("nginx")));
     assert_eq!((owner.pid, owner.alive), (0, false));
     assert_eq!((owner.class, owner.class_evidence), (Class::Application, ClassEvidence::Command));
-    assert_eq!((&pod.id, pod.name.as_str()), (&id("busybox"), "busybox"), "named by the oldest living member");
+    assert_eq!(
+        (&pod.id, pod.name.as_str()),
+        (&id("busybox"), "busybox"),
+        "named by the oldest living member"
+    );
 }
 
 #[test]
@@ -180,7 +188,11 @@ fn a_chain_leads_to_the_one_that_the_namespace_was_made_for() {
     let pod = pod_of(&pods, "c");
     assert_eq!(names(pod), ["a", "b", "c"]);
     assert_eq!(owner(pod, Kind::Net).container, Some(id("a")));
-    assert_eq!(pod.containers[2].declared[&Kind::Net], format!("container:{}", id("b")), "not followed further");
+    assert_eq!(
+        pod.containers[2].declared[&Kind::Net],
+        format!("container:{}", id("b")),
+        "not followed further"
+    );
 }
 
 #[test]
@@ -262,7 +274,9 @@ fn alone_in_its_pid_namespace_a_sleeping_container_is_an_application() {
     let pods = world.pods();
     let pod = pod_of(&pods, "sleeper");
     assert_eq!(pod.verdict, Verdict::Isolated);
-    let [namespace] = &pod.namespaces[..] else { panic!("every PID namespace, and no other: {:#?}", pod.namespaces) };
+    let [namespace] = &pod.namespaces[..] else {
+        panic!("every PID namespace, and no other: {:#?}", pod.namespaces)
+    };
     assert_eq!((namespace.kind, namespace.owner.class), (Kind::Pid, Class::Application));
 }
 
@@ -310,7 +324,10 @@ fn a_target_shares_on_purpose() {
     assert_eq!(pod.verdict, Verdict::Isolated, "it counts neither for the verdict");
     assert!(crate::findings::evaluate("node", &pods).is_empty(), "nor for PNS001");
     assert_eq!(pod.containers.iter().find(|it| it.name == "debugger").unwrap().role, Role::Ephemeral);
-    assert_eq!(pod.containers.iter().find(|it| it.name == "debugger").unwrap().declared[&Kind::Pid], "target");
+    assert_eq!(
+        pod.containers.iter().find(|it| it.name == "debugger").unwrap().declared[&Kind::Pid],
+        "target"
+    );
 }
 
 #[test]

@@ -48,7 +48,11 @@ fn shared_namespaces_of_every_kind_are_listed_in_a_pod() {
     let kinds: Vec<&str> =
         pods[0].namespaces.iter().filter(|it| it.shared_by.len() == 2).map(|it| it.kind.name()).collect();
     assert_eq!(kinds, ["mnt", "net", "cgroup"], "in the order of the kinds");
-    assert_eq!(pods[0].namespaces.iter().filter(|it| it.kind == Kind::Pid).count(), 2, "and every PID namespace");
+    assert_eq!(
+        pods[0].namespaces.iter().filter(|it| it.kind == Kind::Pid).count(),
+        2,
+        "and every PID namespace"
+    );
 }
 
 #[test]
@@ -208,7 +212,8 @@ fn volumes_are_gathered_by_their_source() {
     let pods = world.pods();
     let [html, log] = &pods[0].volumes[..] else { panic!("{:#?}", pods[0].volumes) };
     assert_eq!((html.source.as_str(), html.mounts.len()), ("/srv/html", 1));
-    let log: Vec<_> = log.mounts.iter().map(|it| (it.container.clone(), it.target.as_str(), it.read_only)).collect();
+    let log: Vec<_> =
+        log.mounts.iter().map(|it| (it.container.clone(), it.target.as_str(), it.read_only)).collect();
     assert_eq!(log, [(id("nginx"), "/var/log/nginx", false), (id("busybox"), "/logs", true)]);
 }
 

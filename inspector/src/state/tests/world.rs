@@ -1,8 +1,8 @@
 //! Small nodes to judge, described in a line each.
 
 use crate::observation::{
-    Behaviour, Declaration, DeclaredContainer, DeclaredPod, Inodes, Kind, Mount, MountKind, Observation, Origin,
-    ProcessKey, Runtime, RuntimeState, Task, Wait,
+    Behaviour, Declaration, DeclaredContainer, DeclaredPod, Inodes, Kind, Mount, MountKind, Observation,
+    Origin, ProcessKey, Runtime, RuntimeState, Task, Wait,
 };
 use crate::view::Pod;
 
@@ -70,7 +70,7 @@ impl World {
         let mut process = self.process(pid, name);
         process.task().cgroup = Some(format!("/docker/{id}"));
         for kind in [Kind::Mnt, Kind::Uts, Kind::Ipc, Kind::Pid, Kind::Net, Kind::Cgroup] {
-            process = process.new(kind);
+            process = process.fresh(kind);
         }
         process
     }
@@ -178,7 +178,7 @@ impl World {
 
 impl Process<'_> {
     /// Gives it a new namespace of a kind. A new PID namespace makes it its init.
-    pub fn new(mut self, kind: Kind) -> Self {
+    pub fn fresh(mut self, kind: Kind) -> Self {
         self.world.next_inode += 1;
         let inode = self.world.next_inode;
         let task = self.task();
