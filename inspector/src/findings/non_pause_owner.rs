@@ -6,13 +6,21 @@ use crate::view::{Class, Finding, Namespace, Pod, Role, Severity, Subject};
 
 /// Checks one pod: a finding for each kind of namespace. Where the owner is dead, PNS002 says more.
 pub(super) fn check(node: &str, pod: &Pod) -> Vec<Finding> {
-    pod.namespaces
+    let found: Vec<&Namespace> = pod
+        .namespaces
         .iter()
         .filter(|namespace| namespace.kind.makes_pod())
         .filter(|namespace| namespace.shared_by.len() > 1 && namespace.owner.alive)
         .filter(|namespace| namespace.owner.class == Class::Application)
         .filter(|namespace| !shared_on_purpose(pod, namespace))
-        .map(|namespace| finding(node, pod, namespace))
+        .collect();
+    found
+        .iter()
+        .map(|namespace| {
+            let same_owner = found.iter().filter(|other| other.owner.container == namespace.owner.container);
+            let kinds: Vec<Kind> = same_owner.map(|other| other.kind).collect();
+            finding(node, pod, namespace, &kinds)
+        })
         .collect()
 }
 
@@ -26,7 +34,7 @@ fn shared_on_purpose(pod: &Pod, namespace: &Namespace) -> bool {
             .all(|id| pod.containers.iter().any(|it| it.id == *id && it.role == Role::Ephemeral))
 }
 
-fn finding(node: &str, pod: &Pod, namespace: &Namespace) -> Finding {
+fn finding(node: &str, pod: &Pod, namespace: &Namespace, kinds: &[Kind]) -> Finding {
     let kind = namespace.kind;
     let owner = words::owner(pod, namespace);
     let owner_name = owner.map_or_else(
@@ -60,26 +68,59 @@ fn finding(node: &str, pod: &Pod, namespace: &Namespace) -> Finding {
         },
         message: format!("{owner_name}, an application, owns the {kind} namespace that {joined} joined"),
         evidence,
-        consequence: consequence(kind, &owner_name, &joined, !namespace.holders.is_empty()),
-        remedy: words::remedy(pod, kind, &owner_name, &joiners),
+        consequence: consequence(pod, namespace, &owner_name),
+        remedy: words::remedy(pod, kinds, &owner_name, &joiners),
     }
 }
 
-fn consequence(kind: Kind, owner: &str, joined: &str, pinned: bool) -> String {
-    if kind == Kind::Pid {
-        return format!(
-            "when {owner} exits, the kernel kills {joined} at once (SIGKILL, exit code 137): \
-             {owner} is PID 1 of the PID namespace, and it dies with its PID 1"
-        );
+/// What happens to the joiners when the owner exits. Those that share its PID namespace are killed with it, whatever
+/// else they share; the rest live on in a namespace that the restarted owner no longer has.
+fn consequence(pod: &Pod, namespace: &Namespace, owner: &str) -> String {
+    let kind = namespace.kind;
+    let owner_id = namespace.owner.container.as_ref();
+    let dies = |id: &String| {
+        pod.namespaces.iter().any(|it| {
+            it.kind == Kind::Pid && it.owner.container.as_ref() == owner_id && it.shared_by.contains(id)
+        })
+    };
+    let joiners = namespace.shared_by.iter().filter(|id| Some(*id) != owner_id);
+    let (killed, left): (Vec<&String>, Vec<&String>) = joiners.partition(|id| dies(id));
+    let names = |ids: &[&String]| ids.iter().map(|id| words::name(pod, id)).collect::<Vec<_>>();
+    let (killed, left) = (names(&killed), names(&left));
+    let mut sentences = Vec::new();
+    if !killed.is_empty() {
+        let victims = words::list(&killed);
+        sentences.push(if kind == Kind::Pid {
+            format!(
+                "when {owner} exits, the kernel kills {victims} at once (SIGKILL, exit code 137): \
+                 {owner} is PID 1 of the PID namespace, which dies with its PID 1"
+            )
+        } else {
+            let are = if killed.len() == 1 { "is" } else { "are" };
+            format!(
+                "when {owner} exits, {victims} {are} killed, too: the PID namespace that they share dies with {owner}"
+            )
+        });
     }
-    let kept = if pinned { "they (and the runtime's pin) keep it alive" } else { "they keep it alive" };
+    if !left.is_empty() {
+        sentences.push(orphans(kind, owner, &left, !namespace.holders.is_empty()));
+    }
+    sentences.join("; ")
+}
+
+fn orphans(kind: Kind, owner: &str, left: &[String], pinned: bool) -> String {
+    let one = left.len() == 1;
     format!(
-        "when {owner} exits, {joined} live on in the old {kind} namespace ({kept}); \
-         a restarted {owner} gets a new one, and they no longer share {}: a split brain until they are restarted, too",
-        match kind {
-            Kind::Net => "localhost, addresses and ports",
-            Kind::Ipc => "shared memory, semaphores and message queues",
-            _ => "a hostname",
-        }
+        "when {owner} exits, {left} {live} on in the old {kind} namespace ({they} {pin}{keep} it alive); \
+         a restarted {owner} gets a new one and no longer shares {what} with {them}: a split brain, until {they} {are} \
+         restarted, too",
+        live = words::live(left),
+        left = words::list(left),
+        they = if one { "it" } else { "they" },
+        them = if one { "it" } else { "them" },
+        are = if one { "is" } else { "are" },
+        pin = if pinned { "and a pin " } else { "" },
+        keep = if one && !pinned { "keeps" } else { "keep" },
+        what = words::what_is_shared(kind),
     )
 }

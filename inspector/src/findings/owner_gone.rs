@@ -1,7 +1,6 @@
 //! PNS002: the owner of a namespace has exited and members live on in it.
 
 use super::{stable_id, words};
-use crate::observation::Kind;
 use crate::view::{Class, Evidence, Finding, Namespace, Pod, Severity, Subject};
 
 /// Checks one pod. The owner may stand in another pod of the list: started again, it is another incarnation.
@@ -21,7 +20,9 @@ fn finding(node: &str, pod: &Pod, namespace: &Namespace) -> Finding {
     let kind = namespace.kind;
     let id = namespace.owner.container.as_deref().unwrap_or("?");
     let owner = words::name(pod, id);
-    let members = words::list(&words::others(pod, namespace));
+    let others = words::others(pod, namespace);
+    let (members, live) = (words::list(&others), words::live(&others));
+    let keep = if others.len() == 1 { "keeps" } else { "keep" };
     Finding {
         id: stable_id("PNS002", node, kind, pod, words::owner(pod, namespace)),
         rule: "PNS002",
@@ -35,24 +36,19 @@ fn finding(node: &str, pod: &Pod, namespace: &Namespace) -> Finding {
             pid: None,
         },
         message: format!(
-            "{owner}, which the {kind} namespace was made for, is gone, and {members} lives on in it"
+            "{owner}, which the {kind} namespace was made for, is gone, and {members} {live} on in it"
         ),
         evidence: vec![
             format!("{kind} namespace {} is held by {members} alone", namespace.inode),
             namespace.owner.why.clone(),
         ],
         consequence: format!(
-            "{members} keeps an orphaned {kind} namespace: {owner} started again gets a new one and does not share {} with it",
-            match kind {
-                Kind::Net => "localhost, addresses and ports",
-                Kind::Ipc => "shared memory, semaphores and message queues",
-                _ => "anything",
-            }
+            "{members} {keep} an orphaned {kind} namespace: {owner} started again gets a new one and shares no {} with {members}",
+            words::what_is_shared(kind),
         ),
         remedy: format!(
-            "start {owner} again and then restart {members}, so that both are in one namespace; \
-             {}",
-            words::remedy(pod, kind, &owner, &words::others(pod, namespace))
+            "start {owner} again, then restart {members}, so that all are in one namespace; to keep it from happening again, {}",
+            words::remedy(pod, &[kind], &owner, &others)
         ),
     }
 }

@@ -1,6 +1,7 @@
 //! PNS003: containers that are declared to share a namespace are in different ones (a restarted owner).
 
 use super::{stable_id, words};
+use crate::observation::Kind;
 use crate::view::{Container, Finding, Namespace, Pod, Severity, State, Subject};
 
 /// Checks every living joiner against the container that its declaration names.
@@ -42,7 +43,7 @@ fn finding(
     pod: &Pod,
     joiner: &Container,
     partner: &Container,
-    kind: crate::observation::Kind,
+    kind: Kind,
     (mine, theirs): (u32, u32),
 ) -> Finding {
     let (joins, joined) = (&joiner.name, &partner.name);
@@ -69,20 +70,12 @@ fn finding(
             ),
         ],
         consequence: format!(
-            "{joins} and {joined} do not share {}: {}",
-            match kind {
-                crate::observation::Kind::Net => "localhost",
-                crate::observation::Kind::Ipc => "memory and semaphores",
-                _ => "the namespace",
-            },
-            format_args!(
-                "{joins} has {}, as they were before {joined} was started again",
-                words::what_is_lost(kind)
-            )
+            "{joins} and {joined} do not share {}: {joins} is still where {joined} was before it was started again",
+            words::what_is_shared(kind),
         ),
         remedy: format!(
-            "restart {joins} so that it joins the namespace that {joined} has now; \
-             a pause container as owner keeps this from happening again"
+            "restart {joins}, so that it joins the namespace that {joined} has now; a pause container as owner keeps this \
+             from happening again"
         ),
     }
 }

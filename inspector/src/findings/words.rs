@@ -36,52 +36,51 @@ pub(super) fn owner<'p>(pod: &'p Pod, namespace: &Namespace) -> Option<&'p Conta
     pod.containers.iter().find(|container| container.id == *id)
 }
 
-/// What the members lose with the owner of a namespace of this kind.
-pub(super) const fn what_is_lost(kind: Kind) -> &'static str {
+/// What containers share by being in one namespace of this kind.
+pub(super) const fn what_is_shared(kind: Kind) -> &'static str {
     match kind {
-        Kind::Net => "its addresses, routes and the connection to localhost siblings",
-        Kind::Ipc => "its System V shared memory, semaphores and message queues",
-        Kind::Uts => "its hostname",
-        Kind::Pid => "its processes",
-        _ => "what it held",
+        Kind::Net => "localhost, addresses and ports",
+        Kind::Ipc => "shared memory, semaphores and message queues",
+        Kind::Uts => "a hostname",
+        Kind::Pid => "processes",
+        _ => "the namespace",
     }
 }
 
-/// How to give the pod a pause for an owner, in the words of what made it.
-pub(super) fn remedy(pod: &Pod, kind: Kind, owner: &str, joiners: &[String]) -> String {
+/// `lives` for one, `live` for more.
+pub(super) fn live(names: &[String]) -> &'static str {
+    if names.len() == 1 { "lives" } else { "live" }
+}
+
+/// How to give the pod a pause for an owner, in the words of what made it. `kinds` are all that this owner holds.
+pub(super) fn remedy(pod: &Pod, kinds: &[Kind], owner: &str, joiners: &[String]) -> String {
     let joiners = list(joiners);
+    let each =
+        |word: &dyn Fn(Kind) -> String| kinds.iter().map(|kind| word(*kind)).collect::<Vec<_>>().join(" ");
     match pod.origin {
         Origin::Docker => {
-            let flag = match kind {
-                Kind::Net => "--net",
-                Kind::Ipc => "--ipc",
-                Kind::Pid => "--pid",
-                _ => "--uts",
-            };
-            let offer = if kind == Kind::Ipc { " --ipc=shareable" } else { "" };
+            let offer = if kinds.contains(&Kind::Ipc) { " --ipc=shareable" } else { "" };
+            let flags = each(&|kind| format!("--{kind}=container:pause"));
             format!(
-                "start a pause container first (docker run -d --name pause{offer} <a pause image>) and let {owner} and {joiners} \
-                 join it with {flag}=container:pause"
+                "run a pause container first (docker run -d --name pause{offer} PAUSE-IMAGE), and start {owner} and {joiners} \
+                 with {flags}"
             )
         }
         Origin::Compose => {
-            let key = match kind {
-                Kind::Net => "network_mode",
-                Kind::Ipc => "ipc",
-                _ => "pid",
-            };
-            format!(
-                "add a pause service to the compose file and set {key}: \"service:pause\" for {owner} and {joiners}"
-            )
+            let keys = each(&|kind| {
+                let key = if kind == Kind::Net { "network_mode".to_owned() } else { kind.to_string() };
+                format!("{key}: \"service:pause\"")
+            });
+            format!("add a pause service to the compose file, and give {owner} and {joiners} {keys}")
         }
         Origin::Podman => {
-            format!("make them a pod: podman pod create, then run {owner} and {joiners} with --pod")
+            format!("make them a pod (podman pod create) and run {owner} and {joiners} with --pod")
         }
-        Origin::Unmanaged => format!(
-            "if they belong together, let a process that only sleeps make the {kind} namespace and let {owner} and {joiners} enter it"
-        ),
-        _ => format!(
-            "run a pause container that owns the {kind} namespace, and let {owner} and {joiners} join it"
-        ),
+        _ => {
+            let kinds = each(&|kind| kind.to_string());
+            format!(
+                "let something that only sleeps make the namespaces ({kinds}), and let {owner} and {joiners} join those"
+            )
+        }
     }
 }

@@ -149,7 +149,8 @@ pub(super) fn sharing(pod: &Pod, container: &Container, inodes: bool) -> (String
     }
     let host: Vec<String> = Kind::POD
         .into_iter()
-        .chain([Kind::Mnt, Kind::User, Kind::Cgroup, Kind::Time])
+        // Nearly every container has the node's user, cgroup and time namespaces: that is no news.
+        .chain([Kind::Mnt])
         .filter(|kind| container.declared.get(kind).is_some_and(|mode| mode == "host"))
         .map(|kind| kind_and_inode(kind, container.namespaces.get(&kind).copied(), inodes))
         .collect();

@@ -189,11 +189,23 @@ fn a_process_without_its_main_thread_still_runs(world: &'static World) {
     let container = s.run("leaderless", &[], "busybox", &["helper", "leaderless"]);
     while !world.docker(&["logs", &container.id]).contains("ready") {}
     let pid = container.pid();
+    // The runtime takes it for dead, and would leave it behind.
+    let _end = Ended(pid);
     assert!(fs::read_to_string(format!("/proc/{pid}/status")).unwrap().contains("State:\tZ"));
     let ask = |source: &str| pods(&[source, &world.with_socket()]).ours(&[&container.id]);
     let (bpf, procfs) = (ask("--source=bpf"), ask("--source=procfs"));
     assert_eq!(bpf, procfs);
     expect(bpf.container(&container.id), [("state", json!("running")), ("initPid", json!(pid))]);
+}
+
+/// Ends a process when it goes out of scope.
+struct Ended(u32);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let pid = i32::try_from(self.0).ok().and_then(rustix::process::Pid::from_raw);
+        let _ = rustix::process::kill_process(pid.unwrap(), rustix::process::Signal::KILL);
+    }
 }
 
 fn five_thousand_processes(world: &'static World) {
