@@ -19,18 +19,25 @@ pub fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
     }
 }
 
-/// A new folder of this test's own.
-pub fn scratch(name: &str) -> PathBuf {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    let nanoseconds = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos();
-    let folder = std::env::temp_dir().join(format!("bpf-tasks-{name}-{nanoseconds}-{number}"));
-    fs::create_dir(&folder).unwrap();
-    folder
+/// A new folder of this test's own, removed in the end.
+pub struct Scratch(pub PathBuf);
+
+impl Scratch {
+    pub fn new(name: &str) -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let nanoseconds = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos();
+        let folder = std::env::temp_dir().join(format!("bpf-tasks-{name}-{nanoseconds}-{number}"));
+        fs::create_dir(&folder).unwrap();
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
+        Self(folder)
+    }
 }
 
-pub fn open_to_all(folder: &Path) {
-    fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).unwrap();
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
 }
 
 /// A process and its descendants, the last of which is a `sleep`; all are killed in the end.
@@ -108,7 +115,11 @@ impl Stray {
             let home = File::open("/proc/thread-self/ns/uts").unwrap();
             unshare(UnshareFlags::NEWUTS);
             let home = std::os::fd::AsFd::as_fd(&home);
-            rustix::thread::move_into_link_name_space(home, Some(LinkNameSpaceType::HostNameAndNISDomainName)).unwrap();
+            rustix::thread::move_into_link_name_space(
+                home,
+                Some(LinkNameSpaceType::HostNameAndNISDomainName),
+            )
+            .unwrap();
             told.send(("back", tid())).unwrap();
             let _ = stopped.lock().unwrap().recv();
         });
@@ -135,7 +146,8 @@ impl Cgroups {
             })
         };
         let mount = find("cgroup", "pids").or_else(|| find("cgroup2", ""));
-        let mount = mount.expect("this test wants a mounted cgroup hierarchy: v1 with the pids controller, or v2");
+        let mount =
+            mount.expect("this test wants a mounted cgroup hierarchy: v1 with the pids controller, or v2");
         let mut cgroups = Self { mount, top: format!("bpf-tasks-{}", std::process::id()), made: Vec::new() };
         cgroups.make("");
         cgroups

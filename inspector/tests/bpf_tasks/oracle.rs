@@ -66,13 +66,16 @@ fn read(folder: &str) -> Option<Oracle> {
     let status = fs::read(format!("{folder}/status")).ok()?;
     let status = String::from_utf8_lossy(&status).into_owned();
     let line = |name: &str| {
-        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_else(|| panic!("{name}"));
+        let line =
+            status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_else(|| panic!("{name}"));
         line.split_ascii_whitespace().map(|word| word.parse::<u32>().unwrap()).collect::<Vec<_>>()
     };
     let comm = fs::read(format!("{folder}/comm")).ok()?;
     let comm = String::from_utf8_lossy(comm.strip_suffix(b"\n").unwrap()).into_owned();
     let mut namespaces = BTreeMap::new();
-    for name in ["mnt", "uts", "ipc", "pid", "net", "user", "cgroup", "time", "pid_for_children", "time_for_children"] {
+    for name in
+        ["mnt", "uts", "ipc", "pid", "net", "user", "cgroup", "time", "pid_for_children", "time_for_children"]
+    {
         if let Ok(target) = fs::read_link(format!("{folder}/ns/{name}")) {
             let target = target.to_str().unwrap();
             let inode = target.split_once(":[").unwrap().1.strip_suffix(']').unwrap();

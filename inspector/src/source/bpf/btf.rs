@@ -144,7 +144,10 @@ impl<'a> Btf<'a> {
 
     /// The types of this name and kind. There may be several, of which some lack what others have.
     fn named<'b>(&'b self, name: &'b str, kind: u32) -> impl Iterator<Item = Type> + 'b {
-        self.named.iter().copied().filter(move |found| found.kind() == kind && self.is_named(found.name, name))
+        self.named
+            .iter()
+            .copied()
+            .filter(move |found| found.kind() == kind && self.is_named(found.name, name))
     }
 
     fn path(&self, structure: Type, path: &str) -> Option<Field> {
@@ -369,7 +372,8 @@ mod tests {
         let blob = sample();
         let ask = |blob: &[u8]| {
             if let Ok(btf) = Btf::parse(blob) {
-                let _ = (btf.field("task", "ns.inum"), btf.enumerator("ids", "two"), btf.field("endless", "x"));
+                let _ =
+                    (btf.field("task", "ns.inum"), btf.enumerator("ids", "two"), btf.field("endless", "x"));
             }
         };
         for length in 0..blob.len() {

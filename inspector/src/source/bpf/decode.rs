@@ -15,7 +15,9 @@ pub enum DecodeError {
     #[error("the task iterator's output is cut short after {0} tasks")]
     Truncated(u64),
     /// Bytes that are no record.
-    #[error("the task iterator wrote what is no record, at byte {at} (kind {kind}, version {abi}, {length} bytes)")]
+    #[error(
+        "the task iterator wrote what is no record, at byte {at} (kind {kind}, version {abi}, {length} bytes)"
+    )]
     NoRecord {
         /// Where.
         at: usize,

@@ -245,10 +245,12 @@ mod tests {
 
     #[test]
     fn eperm_is_told_from_other_errors_however_deep() {
-        let nested = |code| ProgramError::SyscallError(aya::sys::SyscallError {
-            call: "bpf_link_create",
-            io_error: io::Error::from_raw_os_error(code),
-        });
+        let nested = |code| {
+            ProgramError::SyscallError(aya::sys::SyscallError {
+                call: "bpf_link_create",
+                io_error: io::Error::from_raw_os_error(code),
+            })
+        };
         assert!(matches!(classify(&nested(1)), BpfError::Permission { .. }));
         let BpfError::Load(said) = classify(&nested(12)) else { panic!("an error like any other") };
         assert!(said.contains("bpf_link_create") && said.contains("memory"), "{said}");

@@ -50,7 +50,9 @@ pub enum BpfError {
         found: String,
     },
     /// The kernel's types cannot be read.
-    #[error("{path}: {source}; a kernel built with CONFIG_DEBUG_INFO_BTF has it, and the container must see /sys")]
+    #[error(
+        "{path}: {source}; a kernel built with CONFIG_DEBUG_INFO_BTF has it, and the container must see /sys"
+    )]
     NoBtf {
         /// Where they should be.
         path: &'static str,

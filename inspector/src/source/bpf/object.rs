@@ -28,7 +28,9 @@ pub fn bytes() -> Result<&'static [u8], BpfError> {
     }
     match identity(OBJECT) {
         Some(found) if found.abi == ABI.to_string() => Ok(OBJECT),
-        found => Err(BpfError::OtherAbi { found: found.map_or_else(|| "none".to_owned(), |found| found.abi) }),
+        found => {
+            Err(BpfError::OtherAbi { found: found.map_or_else(|| "none".to_owned(), |found| found.abi) })
+        }
     }
 }
 

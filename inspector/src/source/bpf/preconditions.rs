@@ -51,9 +51,10 @@ pub fn check_capabilities() -> Result<(), BpfError> {
 
 /// Why the kernel says EPERM to a process that has the capabilities.
 pub fn explain_refusal() -> String {
-    let mut why = "the kernel refuses bpf() although the capabilities are there: a user namespace other than the \
+    let mut why =
+        "the kernel refuses bpf() although the capabilities are there: a user namespace other than the \
                    initial one, a seccomp filter or kernel lockdown does that"
-        .to_owned();
+            .to_owned();
     if kernel_version() < (5, 11) {
         why += "; before Linux 5.11 also a low limit of locked memory (ulimit -l)";
     }
