@@ -3,12 +3,13 @@
 //!
 //! They want root, a kernel with BTF, and `unshare`, `setpriv` and `sleep`. Without, they fail and say so.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed test panics")]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test ends where it fails")]
 
 mod machine;
 mod oracle;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use inspector::observation::{Kind, Task};
 use inspector::source::bpf::{self, BpfError, Reader, Variant};
 use inspector::source::{Context, Options, TaskScan};
 
-use machine::{Cgroups, Sleeper, Stray, scratch, shell};
+use machine::{Cgroups, Scratch, Sleeper, Stray, shell};
 
 fn context() -> Context {
     assert!(
@@ -90,7 +91,8 @@ fn agree_with_proc(variant: Variant) -> BTreeSet<u32> {
 fn zoo() -> (Vec<u32>, Vec<Sleeper>, Stray, std::process::Child) {
     let everything =
         ["--mount", "--uts", "--ipc", "--net", "--pid", "--user", "--cgroup", "--time", "--fork"];
-    let hostile = scratch("comm").join("x\u{1b}[2J");
+    let folder = Scratch::new("comm");
+    let hostile = folder.0.join("x\u{1b}[2J");
     std::os::unix::fs::symlink("/bin/sleep", &hostile).unwrap();
     let sleepers = vec![
         Sleeper::spawn(Command::new("unshare").args(everything).args(["--map-root-user", "sleep", "600"])),
@@ -232,18 +234,22 @@ fn cgroups_deep_long_and_many() {
 
 /// Runs one test of this program again, in other surroundings.
 fn again(surroundings: &[&str], test: &str, role: &str) {
+    run(&std::env::current_exe().unwrap(), surroundings, test, role);
+}
+
+fn run(program: &Path, surroundings: &[&str], test: &str, role: &str) {
     context();
-    let (program, arguments) = surroundings.split_first().unwrap();
-    let output = Command::new(program)
-        .args(arguments)
-        .arg(std::env::current_exe().unwrap())
-        .args(["--exact", test, "--nocapture", "--test-threads", "1"])
+    let output = Command::new(surroundings[0])
+        .args(&surroundings[1..])
+        .arg(program)
+        .args(["--exact", test, "--nocapture"])
+        .current_dir("/")
         .env("BPF_TASKS_ROLE", role)
         .output()
         .unwrap();
     let said =
         format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success() && said.contains("1 passed"), "{surroundings:?}: {said}");
+    assert!(output.status.success() && said.contains("1 passed"), "{surroundings:?} {role}: {said}");
 }
 
 fn role() -> Option<String> {
@@ -268,7 +274,8 @@ fn a_foreign_proc_is_refused() {
     }
     again(&["unshare", "--pid", "--fork", "--kill-child"], "a_foreign_proc_is_refused", "foreign");
     // No /proc where it should be.
-    let options = Options { host_root: scratch("empty"), ..Options::default() };
+    let empty = Scratch::new("empty");
+    let options = Options { host_root: empty.0.clone(), ..Options::default() };
     let error = bpf::read_tasks(&Context::new(options)).unwrap_err();
     assert!(matches!(error, BpfError::OtherPidNamespace { .. }), "{error}");
 }
@@ -307,31 +314,15 @@ fn two_capabilities_are_enough_and_one_is_not() {
             };
             let me = "two_capabilities_are_enough_and_one_is_not";
             // The program itself may lie where only root looks.
-            let folder = scratch("caps");
-            let copy = folder.join("test");
+            let folder = Scratch::new("caps");
+            let copy = folder.0.join("test");
             std::fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
-            machine::open_to_all(&folder);
             for (surroundings, role) in [(with("-all,+bpf,+perfmon"), "enough"), (with("-all,+bpf"), "one")] {
-                run_copy(&copy, &surroundings, me, role);
+                run(&copy, &surroundings, me, role);
             }
-            run_copy(&copy, &["unshare", "--user", "--map-root-user"], me, "user-namespace");
+            run(&copy, &["unshare", "--user", "--map-root-user"], me, "user-namespace");
         }
     }
-}
-
-fn run_copy(program: &std::path::Path, surroundings: &[&str], test: &str, role: &str) {
-    context();
-    let output = Command::new(surroundings[0])
-        .args(&surroundings[1..])
-        .arg(program)
-        .args(["--exact", test, "--nocapture"])
-        .current_dir("/")
-        .env("BPF_TASKS_ROLE", role)
-        .output()
-        .unwrap();
-    let said =
-        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success() && said.contains("1 passed"), "{role}: {said}");
 }
 
 #[test]
