@@ -13,7 +13,7 @@ const LOOKS: u32 = 3;
 
 /// From so many tasks on the iterator beats the walk: loading it costs about what walking over so many processes does
 /// (`docs/performance.md`).
-const BPF_FROM_TASKS: u64 = 700;
+const BPF_FROM_TASKS: u64 = 900;
 
 /// Nothing could be collected.
 #[derive(Debug, thiserror::Error)]
