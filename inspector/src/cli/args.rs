@@ -11,28 +11,30 @@ use crate::view::{SortBy, Verdict};
 
 const EXAMPLES: &str = "\
 Examples:
-  inspector pods                           the pods of this node, who owns their namespaces, what is wrong
+  inspector pods                      pods, who owns their namespaces, what is wrong
   inspector pods --verdict application-owned -o name
-  inspector record node.rec                capture this node ...
-  inspector pods --replay node.rec         ... and ask anywhere, without privileges
+  inspector record node.rec           capture this node ...
+  inspector pods --replay node.rec    ... and ask anywhere, without privileges
 
 Exit codes:
   0  done, whatever was found
   2  the command line or the configuration is wrong
-  3  could not collect, could not read a recording or write the answer; or, with --strict, something that could
-     change a verdict could not be read";
+  3  could not collect, read a recording or write the answer; with --strict,
+     also when something that could change a verdict could not be read";
 
 const PODS_EXAMPLES: &str = "\
 Examples:
   inspector pods                           a table, as wide as the screen
-  inspector pods -o wide | less -S         everything; nothing is cut off or wrapped in a pipe
-  inspector pods --kind pid --verdict application-owned
-                                           pods that the death of one business container takes down
+  inspector pods -o wide | less -S         everything; a pipe has no width
   inspector pods -n kube-system --sort-by started
   inspector pods -o json | jq -r '.findings[].message'
+  inspector pods --kind pid --verdict application-owned
+      pods that the death of one business container takes down
 
-A table takes the width of the terminal; where there is none, that of COLUMNS; else nothing is cut off or wrapped.
-The JSON and its schema: docs/json.md, `inspector schema`.";
+A table takes the width of the terminal; where there is none, that of COLUMNS;
+else nothing is cut off or wrapped. The JSON: docs/json.md, `inspector schema`.
+
+Exit codes: see inspector --help.";
 
 /// Which containers share which namespaces, who owns them, and what dies if the owner dies.
 #[derive(Debug, Parser)]
@@ -134,7 +136,7 @@ pub struct Global {
     #[arg(long, value_enum, value_name = "WHEN", help_heading = "Printing")]
     pub color: Option<Color>,
     /// Exit with 3 when something that could change a verdict could not be read
-    #[arg(long)]
+    #[arg(long, help_heading = "Looking")]
     pub strict: bool,
     /// Say on standard error what is being done; twice: in detail (RUST_LOG chooses more finely)
     #[arg(short, long, action = ArgAction::Count)]

@@ -52,7 +52,7 @@ fn replay(file: &Path) -> Result<Observation, Failure> {
     result.map_err(|error| {
         let remedy = match &error.problem {
             recording::Problem::Io(_) | recording::Problem::NotAFile(_) => {
-                "name a file that `inspector record` wrote"
+                "name a file that `inspector record` wrote and that you may read"
             }
             recording::Problem::OtherVersion(_) => "use the inspector that wrote it, or record again",
             _ => "record again with `inspector record`",

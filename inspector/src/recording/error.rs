@@ -1,12 +1,12 @@
 //! What can be wrong with a recording.
 
+use std::fmt;
 use std::io;
 
 use thiserror::Error;
 
 /// A recording could not be read: which, where, and why.
 #[derive(Debug, Error)]
-#[error("byte {byte} (line {line}): {problem}")]
 pub struct ReadError {
     /// Bytes that were in order.
     pub byte: u64,
@@ -16,6 +16,16 @@ pub struct ReadError {
     pub problem: Problem,
 }
 
+impl fmt::Display for ReadError {
+    /// The place is named where there is one: not for a file that could not even be opened.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.problem, self.byte) {
+            (Problem::Io(_) | Problem::NotAFile(_), 0) => self.problem.fmt(f),
+            (problem, byte) => write!(f, "byte {byte} (line {}): {problem}", self.line),
+        }
+    }
+}
+
 /// What is wrong with a line of a recording.
 #[derive(Debug, Error)]
 pub enum Problem {
@@ -23,7 +33,7 @@ pub enum Problem {
     #[error(transparent)]
     Io(#[from] io::Error),
     /// It is something else.
-    #[error("{0}, not a recording")]
+    #[error("it is {0}, not a recording")]
     NotAFile(&'static str),
     /// It has no byte.
     #[error("the file is empty")]
