@@ -1,22 +1,25 @@
 //! Where the command line meets the rest of the program: the only place that knows which module answers what.
 
+use std::io::Write as _;
+
 use crate::observation::Observation;
-use crate::source::Context;
+use crate::render::{self, Format, Look};
+use crate::source::{CollectError, Context, Options, TaskChoice, bpf};
 use crate::view::PodList;
-use crate::{findings, source, state, view};
+use crate::{demo, doctor, findings, source, state, view};
 
 use super::args::{DemoArgs, DoctorArgs};
 use super::failure::Failure;
-use super::resolve::Settings;
+use super::resolve::{Input, Settings};
+use super::terminal::Terminal;
+use super::{input, output};
 
 /// Looks at the node.
 ///
 /// # Errors
 /// If no task can be read at all.
-pub async fn collect(context: &Context) -> Result<Observation, Failure> {
-    source::collect(context)
-        .await
-        .map_err(|error| Failure::collect(format!("could not collect on this node: {error}")))
+pub async fn collect(context: &Context) -> Result<Observation, CollectError> {
+    source::collect(context).await
 }
 
 /// The pods in an observation.
@@ -27,18 +30,108 @@ pub fn pods(observation: &Observation, all: bool) -> PodList {
     view::pod_list(observation, snapshot, findings, all)
 }
 
-/// Runs the demo.
+/// Runs the demo: its pods are shown as `inspector pods` shows any.
 ///
 /// # Errors
-/// If it fails.
-pub fn demo(_args: &DemoArgs, _settings: &Settings) -> Result<(), Failure> {
-    Err(Failure::collect("the demo is not connected yet"))
+/// If it cannot make its pods, or they cannot be shown.
+pub fn run_demo(args: &DemoArgs, settings: &Settings) -> Result<(), Failure> {
+    let Input::Node(options) = &settings.input else {
+        return Err(Failure::usage("the demo makes pods on this node; leave --replay out"));
+    };
+    let terminal = Terminal::detect();
+    let look = Look {
+        width: Some(terminal.width().unwrap_or(80)),
+        colour: terminal.colour(settings.color),
+        headers: true,
+        inodes: false,
+        filtered_from: None,
+    };
+    let mut show = |pids: &[u32]| -> anyhow::Result<()> {
+        let observation = observe_for_demo(options)?;
+        let mut list = pods(&observation, true);
+        list.pods.retain(|pod| pod.containers.iter().any(|container| pids.contains(&container.init_pid)));
+        let shown = |pod: Option<&String>| list.pods.iter().any(|it| Some(&it.id) == pod);
+        list.findings.retain(|finding| shown(finding.subject.pod.as_ref()));
+        let mut out = std::io::stdout().lock();
+        out.write_all(render::pods(&list, Format::Table, &look)?.as_bytes())?;
+        out.flush()?;
+        Ok(())
+    };
+    let options = demo::Options { keep: args.keep };
+    demo::run(&options, &mut std::io::stdout(), &mut show).or_else(|error| {
+        // Who reads only the beginning has seen enough.
+        let closed = error
+            .downcast_ref::<std::io::Error>()
+            .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe);
+        if closed { Ok(()) } else { Err(Failure::collect(format!("the demo failed: {error:#}"))) }
+    })
+}
+
+/// The demo is about what eBPF sees: it prefers it, however few tasks there are.
+fn observe_for_demo(options: &Options) -> Result<Observation, Failure> {
+    if options.tasks == TaskChoice::Auto {
+        let options = Options { tasks: TaskChoice::Bpf, ..options.clone() };
+        match input::collect(&options) {
+            Ok(observation) => return Ok(observation),
+            Err(failure) => log::info!("{failure}"),
+        }
+    }
+    input::collect(options)
 }
 
 /// Runs the doctor.
 ///
 /// # Errors
-/// If it fails.
-pub fn doctor(_args: &DoctorArgs, _settings: &Settings) -> Result<(), Failure> {
-    Err(Failure::collect("the doctor is not connected yet"))
+/// If the answer cannot be printed.
+pub fn run_doctor(_args: &DoctorArgs, settings: &Settings) -> Result<(), Failure> {
+    let Input::Node(options) = &settings.input else {
+        return Err(Failure::usage("the doctor looks at this node; leave --replay out"));
+    };
+    let context = Context::new(options.clone());
+    let report = doctor::examine(&context, &bpf_load(&bpf::probe(&context)));
+    let failed = |error: serde_json::Error| {
+        Failure::collect(format!("could not print the diagnosis: {error}; this is a bug, please report it"))
+    };
+    let text = match settings.format {
+        Format::Json => render::json::pretty(&report).map_err(failed)?,
+        Format::Yaml => render::yaml::document(&report).map_err(failed)?,
+        Format::Table | Format::Wide => {
+            let width = Terminal::detect().width().unwrap_or(100);
+            doctor::table(&report, u16::try_from(width).unwrap_or(u16::MAX))
+        }
+        Format::Name => return Err(Failure::usage("a diagnosis has no names; use -o table, json or yaml")),
+    };
+    output::print(&text)
+}
+
+/// How the kernel takes the programs, in the doctor's words.
+fn bpf_load(report: &bpf::Report) -> doctor::BpfLoad {
+    if !bpf::is_built_in() {
+        return doctor::BpfLoad::NotBuilt;
+    }
+    match &report.read {
+        Ok((tasks, took)) => {
+            let loaded: Vec<String> = report
+                .programs
+                .iter()
+                .map(|program| match &program.outcome {
+                    Ok((Some(instructions), took)) => {
+                        format!(
+                            "{} ({instructions} instructions verified, {} ms)",
+                            program.variant.program(),
+                            took.as_millis()
+                        )
+                    }
+                    Ok((None, took)) => format!("{} ({} ms)", program.variant.program(), took.as_millis()),
+                    Err(why) => format!("{} refused: {why}", program.variant.program()),
+                })
+                .collect();
+            let micros = took.as_micros();
+            doctor::BpfLoad::Works(format!("{}; {tasks} tasks read in {micros} µs", loaded.join(", ")))
+        }
+        Err(why) => {
+            let refusals = report.programs.iter().find_map(|program| program.outcome.as_ref().err());
+            doctor::BpfLoad::Fails(refusals.unwrap_or(why).clone())
+        }
+    }
 }

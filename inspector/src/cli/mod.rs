@@ -51,8 +51,8 @@ fn run(cli: &Cli) -> Result<(), Failure> {
     match &cli.command {
         Command::Pods(with) => pods::run(&with.args, &settings),
         Command::Record(with) => record::run(&with.args, &settings),
-        Command::Demo(with) => connect::demo(&with.args, &settings),
-        Command::Doctor(with) => connect::doctor(&with.args, &settings),
+        Command::Demo(with) => connect::run_demo(&with.args, &settings),
+        Command::Doctor(with) => connect::run_doctor(&with.args, &settings),
         Command::Schema(with) => {
             let schema = match with.args.answer {
                 Answer::Pods => render::schema::pods(),

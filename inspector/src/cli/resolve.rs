@@ -54,9 +54,7 @@ const fn unused(command: &Command) -> &'static [&'static str] {
         Command::Demo(_) => {
             &["--host-root", "--socket", "--replay", "--all", "--output", "--no-headers", "--strict"]
         }
-        Command::Doctor(_) => {
-            &["--source", "--replay", "--all", "--output", "--no-headers", "--strict", "--holders"]
-        }
+        Command::Doctor(_) => &["--source", "--replay", "--all", "--no-headers", "--strict", "--holders"],
         Command::Schema(_) => &ALL,
     }
 }

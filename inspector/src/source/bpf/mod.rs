@@ -30,7 +30,7 @@ use super::{Context, TaskScan};
 pub use btf::BtfError;
 pub use decode::DecodeError;
 pub use load::{Reader, Variant};
-pub use object::{Identity, SOURCE_SHA256, identity};
+pub use object::{Identity, SOURCE_SHA256, identity, is_built_in};
 pub use offsets::LayoutError;
 pub use probe::{ProgramReport, Report, probe};
 

@@ -21,6 +21,12 @@ pub struct Identity {
     pub source_sha256: String,
 }
 
+/// Whether this program was built with its kernel side.
+#[must_use]
+pub const fn is_built_in() -> bool {
+    !OBJECT.is_empty()
+}
+
 /// The object, if there is one and it speaks this program's language.
 pub fn bytes() -> Result<&'static [u8], BpfError> {
     if OBJECT.is_empty() {
