@@ -91,7 +91,7 @@ pub fn run(options: &Options, out: &mut dyn Write, show: &mut dyn FnMut(&[u32]) 
         "A pause is no magic: it owns the namespaces, so they end with it. It is safer because it does nothing that could fail.",
     )?;
 
-    writeln!(out, "\n4. Pod C: a web server holds net only; a sidecar joined it. We kill the web server.")?;
+    writeln!(out, "\n4. Pod C: a web server holds net only; a sidecar joined it. We kill the server.")?;
     split_brain(&mut studio, out)?;
 
     drop((a, b));

@@ -87,31 +87,29 @@ fn consequence(pod: &Pod, namespace: &Namespace, owner: &str) -> String {
     let (killed, left): (Vec<&String>, Vec<&String>) = joiners.partition(|id| dies(id));
     let names = |ids: &[&String]| ids.iter().map(|id| words::name(pod, id)).collect::<Vec<_>>();
     let (killed, left) = (names(&killed), names(&left));
-    let mut sentences = Vec::new();
-    if !killed.is_empty() {
+    if kind == Kind::Pid {
         let victims = words::list(&killed);
-        sentences.push(if kind == Kind::Pid {
-            format!(
-                "when {owner} exits, the kernel kills {victims} at once (SIGKILL, exit code 137): \
-                 {owner} is PID 1 of the PID namespace, which dies with its PID 1"
-            )
-        } else {
-            let are = if killed.len() == 1 { "is" } else { "are" };
-            format!(
-                "when {owner} exits, {victims} {are} killed, too: the PID namespace that they share dies with {owner}"
-            )
-        });
+        return format!(
+            "when {owner} exits, the kernel kills {victims} at once (SIGKILL, exit code 137): \
+             {owner} is PID 1 of the PID namespace, which dies with its PID 1"
+        );
     }
-    if !left.is_empty() {
-        sentences.push(orphans(kind, owner, &left, !namespace.holders.is_empty()));
+    let pinned = !namespace.holders.is_empty();
+    if left.is_empty() {
+        let victims = words::list(&killed);
+        let do_not = if killed.len() == 1 { "does not" } else { "do not" };
+        return format!(
+            "whoever outlives {owner} stays in the old {kind} namespace, orphaned, and a restarted {owner} gets a new \
+             one: a split brain ({victims} {do_not} outlive it: they share its PID namespace, too)"
+        );
     }
-    sentences.join("; ")
+    orphans(kind, owner, &left, pinned)
 }
 
 fn orphans(kind: Kind, owner: &str, left: &[String], pinned: bool) -> String {
     let one = left.len() == 1;
     format!(
-        "when {owner} exits, {left} {live} on in the old {kind} namespace ({they} {pin}{keep} it alive); \
+        "when {owner} exits, {left} {live} on in the old {kind} namespace, orphaned ({they} {pin}{keep} it alive); \
          a restarted {owner} gets a new one and no longer shares {what} with {them}: a split brain, until {they} {are} \
          restarted, too",
         live = words::live(left),

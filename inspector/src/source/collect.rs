@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::observation::{Gap, Observation, TaskSource};
+use crate::observation::{Gap, Observation, Runtime, TaskSource};
 use crate::source::{
     Context, RuntimeFacts, TaskChoice, TaskScan, behaviour, bpf, docker, node, pins, procfs,
 };
@@ -109,5 +109,12 @@ fn running_tasks(context: &Context) -> Option<u64> {
 }
 
 async fn runtimes(context: &Context, scan: &TaskScan) -> RuntimeFacts {
-    docker::collect(context, scan).await
+    let mut facts = docker::collect(context, scan).await;
+    for (runtime, path) in context.options.sockets.iter().filter(|(runtime, _)| *runtime != Runtime::Docker) {
+        let why = "this version asks Docker only; containers of other runtimes are told by their cgroups";
+        facts
+            .gaps
+            .push(Gap::deciding(format!("{}'s containers, by {}", runtime.name(), path.display()), why));
+    }
+    facts
 }

@@ -84,8 +84,7 @@ pub fn decode(output: &[u8]) -> Result<TaskScan, DecodeError> {
             return Err(truncated());
         };
         let no_record = DecodeError::NoRecord { at, kind, abi, length };
-        // Nothing follows the last record.
-        if abi != ABI || (length as usize) < CGROUP_HEADER_LEN || end.is_some() {
+        if abi != ABI || (length as usize) < CGROUP_HEADER_LEN {
             return Err(no_record);
         }
         let Some(body) = output.get(at + 8..at + length as usize) else { return Err(truncated()) };
@@ -101,6 +100,9 @@ pub fn decode(output: &[u8]) -> Result<TaskScan, DecodeError> {
             }
             kind::END if length as usize == size_of::<EndRecord>() => {
                 end = body.u64().zip(body.u64());
+                // The read that finds the end of the file starts the iterator once more, and meets processes that
+                // were born since, with an end of their own: they are not of this reading.
+                break;
             }
             _ => return Err(no_record),
         }
