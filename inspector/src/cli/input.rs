@@ -26,12 +26,12 @@ pub fn observe(input: &Input) -> Result<Observation, Failure> {
 /// # Errors
 /// If nothing can be collected.
 pub fn collect(options: &Options) -> Result<Observation, Failure> {
-    let failed =
-        |error: &dyn std::fmt::Display| Failure::collect(format!("could not collect on this node: {error}"));
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| failed(&error))?;
-    let context = Context::new(options.clone());
-    let observation = runtime.block_on(connect::collect(&context)).map_err(|error| failed(&error));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
+        Failure::collect(format!(
+            "could not start collecting on this node: {error}; raise its limits of memory or descriptors"
+        ))
+    })?;
+    let observation = runtime.block_on(connect::collect(&Context::new(options.clone())));
     // A task that a slow daemon still holds must not keep the answer waiting.
     runtime.shutdown_background();
     observation
