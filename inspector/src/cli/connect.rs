@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use crate::observation::Observation;
 use crate::render::{self, Format, Look};
-use crate::source::{CollectError, Context, Options, TaskChoice, bpf};
+use crate::source::{Context, Options, TaskChoice, bpf};
 use crate::view::PodList;
 use crate::{demo, doctor, findings, source, state, view};
 
@@ -18,8 +18,10 @@ use super::{input, output};
 ///
 /// # Errors
 /// If no task can be read at all.
-pub async fn collect(context: &Context) -> Result<Observation, CollectError> {
-    source::collect(context).await
+pub async fn collect(context: &Context) -> Result<Observation, Failure> {
+    source::collect(context)
+        .await
+        .map_err(|error| Failure::collect(format!("could not collect on this node: {error}")))
 }
 
 /// The pods in an observation.
