@@ -126,7 +126,11 @@ fn wait_of(directory: &Directory, thread: &str) -> Option<Wait> {
         Ok(text) => match decode(&text, NATIVE) {
             Some(Blocked::On(wait)) => return Some(wait),
             Some(Blocked::Read(fd)) => {
-                return Some(if directory.is_signalfd(fd) { Wait::Signal } else { Wait::Other("read".to_owned()) });
+                return Some(if directory.is_signalfd(fd) {
+                    Wait::Signal
+                } else {
+                    Wait::Other("read".to_owned())
+                });
             }
             Some(Blocked::Epoll(fd)) => {
                 let wait = if watches_signals_only(directory, fd) {
@@ -145,7 +149,8 @@ fn wait_of(directory: &Directory, thread: &str) -> Option<Wait> {
     // `syscall` wants the right to attach, which Yama's ptrace_scope 3 gives nobody; `wchan` the right to read.
     match directory.read(&format!("task/{thread}/wchan")) {
         Ok(text) => Some(decode_wchan(&text).unwrap_or_else(|| {
-            let state = directory.read(&format!("task/{thread}/stat")).ok().and_then(|text| Stat::parse(&text));
+            let state =
+                directory.read(&format!("task/{thread}/stat")).ok().and_then(|text| Stat::parse(&text));
             match state {
                 Some(Stat { state: b'R', .. }) => Wait::Other("running".to_owned()),
                 _ => Wait::Unreadable(denied),

@@ -117,8 +117,7 @@ mod tests {
     #[test]
     fn stat_lines() {
         let tail = "S 1 2 3 0 -1 4194560 6 7 8 9 100 20 3 4 20 0 1 0 8412345 0 0";
-        let expected =
-            Some(Stat { state: b'S', own_ticks: 120, reaped_ticks: 7, start_ticks: 8_412_345 });
+        let expected = Some(Stat { state: b'S', own_ticks: 120, reaped_ticks: 7, start_ticks: 8_412_345 });
         for name in ["pause", "a b", ") S 9 9 (", "\u{1b}[31m", "\u{fffd}"] {
             assert_eq!(Stat::parse(&format!("42 ({name}) {tail}\n")), expected, "{name}");
         }

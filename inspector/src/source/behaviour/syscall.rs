@@ -172,27 +172,111 @@ mod tests {
     fn system_calls() {
         let on = Blocked::On;
         let table = [
-            ("pause.c", "34 0x11 0x7ffd83950a20 0x0 0x7f1457f38fa0 0x0 0x7f14581196d0 0x7ffd83950b68 0x7f1457ff2dd0", on(Wait::Signal)),
-            ("catatonit -P", "0 0x3 0x7ffe641b0070 0x80 0x0 0x0 0x0 0x7ffe641aff08 0x43451d", Blocked::Read(3)),
-            ("tini", "128 0x7ffda7ac0530 0x7ffda7ac0460 0x55fcb0a5d020 0x8 0x7 0x55fcde8762a0 0x7ffda7ac0430 0x7f6b3ffa5c2f", on(Wait::TimedSignal)),
-            ("dumb-init", "128 0x7ffd5f544160 0x7ffd5f5440a0 0x0 0x8 0x0 0x0 0x7ffd5f544070 0x7f23d4fbfc2f", on(Wait::Signal)),
-            ("sleep 1h", "230 0x0 0x0 0x7ffefaba0180 0x7ffefaba01c0 0x0 0x0 0x7ffefaba0168 0x7f132e9ae503", on(Wait::Sleep)),
-            ("dash in wait", "61 0xffffffff 0x7ffd52302f4c 0x0 0x0 0x2 0x1 0x7ffd52302f38 0x7f3e5f43fbd3", on(Wait::Children)),
-            ("wait4 with WNOHANG", "61 0xffffffff 0x7ffd52302f4c 0x1 0x0 0x2 0x1 0x7ffd52302f38 0x7f3e5f43fbd3", on(other("wait4"))),
-            ("dash, sleep & wait", "130 0x7ffe719328e0 0x8 0x0 0x8 0x1 0x1 0x7ffe719328c8 0x7f25d273d2d5", on(Wait::Signal)),
-            ("tail -f of a file", "7 0x7ffe70173cf0 0x1 0xffffffff 0x7f27a26c48d0 0x7f27a2889c68 0x0 0x7ffe70173b58 0x7f27a27b2230", on(other("poll"))),
-            ("poll of nothing, endless", "7 0x0 0x0 0xffffffff 0x0 0x0 0x0 0x7ffe70173b58 0x7f27a27b2230", on(Wait::Signal)),
-            ("poll of nothing, garbage above the int", "7 0x0 0x7fff00000000 0xdeadbeefffffffff 0x0 0x0 0x0 0x7ffe70173b58 0x7f27a27b2230", on(Wait::Signal)),
-            ("poll of nothing, 5 s", "7 0x0 0x0 0x1388 0x0 0x0 0x0 0x7ffe70173b58 0x7f27a27b2230", on(Wait::Sleep)),
-            ("s6-svscan", "271 0x7fffd3987980 0x2 0x7fffd397eb60 0x0 0x8 0x21001 0x7fffd397eb40 0x7f02fb3cc308", on(other("ppoll"))),
-            ("select of nothing", "23 0x0 0x0 0x0 0x0 0x0 0x0 0x7ffe70173b58 0x7f27a27b2230", on(Wait::Signal)),
-            ("pselect6 of nothing, limited", "270 0x0 0x0 0x0 0x0 0x7ffe70173b60 0x0 0x7ffe70173b58 0x7f27a27b2230", on(Wait::Sleep)),
-            ("epoll_wait, endless", "232 0x4 0x7ffe70173b60 0x10 0xffffffff 0x0 0x0 0x7ffe70173b58 0x7f27a27b2230", Blocked::Epoll(4)),
-            ("epoll_wait, 1 s", "232 0x4 0x7ffe70173b60 0x10 0x3e8 0x0 0x0 0x7ffe70173b58 0x7f27a27b2230", on(other("epoll_wait"))),
-            ("a thread of Go", "202 0x5716a8 0x80 0x0 0x0 0x0 0x0 0x7ffe70173b58 0x46a2a3", on(other("futex"))),
-            ("restarted after SIGCONT", "219 0x0 0x0 0x0 0x0 0x0 0x0 0x7ffe70173b58 0x46a2a3", Blocked::AskWchan("a system call that was restarted")),
-            ("a 32-bit pause", "29 0x0 0x0 0x0 0x0 0x0 0x0 0xffd1b2c8 0xf7f3c549", Blocked::AskWchan("a 32-bit program")),
-            ("one we have no name for", "999 0x0 0x0 0x0 0x0 0x0 0x0 0x7ffe70173b58 0x46a2a3", on(other("system call 999"))),
+            (
+                "pause.c",
+                "34 0x11 0x7ffd83950a20 0x0 0x7f1457f38fa0 0x0 0x7f14581196d0 0x7ffd83950b68 0x7f1457ff2dd0",
+                on(Wait::Signal),
+            ),
+            (
+                "catatonit -P",
+                "0 0x3 0x7ffe641b0070 0x80 0x0 0x0 0x0 0x7ffe641aff08 0x43451d",
+                Blocked::Read(3),
+            ),
+            (
+                "tini",
+                "128 0x7ffda7ac0530 0x7ffda7ac0460 0x55fcb0a5d020 0x8 0x7 0x55fcde8762a0 0x7ffda7ac0430 0x7f6b3ffa5c2f",
+                on(Wait::TimedSignal),
+            ),
+            (
+                "dumb-init",
+                "128 0x7ffd5f544160 0x7ffd5f5440a0 0x0 0x8 0x0 0x0 0x7ffd5f544070 0x7f23d4fbfc2f",
+                on(Wait::Signal),
+            ),
+            (
+                "sleep 1h",
+                "230 0x0 0x0 0x7ffefaba0180 0x7ffefaba01c0 0x0 0x0 0x7ffefaba0168 0x7f132e9ae503",
+                on(Wait::Sleep),
+            ),
+            (
+                "dash in wait",
+                "61 0xffffffff 0x7ffd52302f4c 0x0 0x0 0x2 0x1 0x7ffd52302f38 0x7f3e5f43fbd3",
+                on(Wait::Children),
+            ),
+            (
+                "wait4 with WNOHANG",
+                "61 0xffffffff 0x7ffd52302f4c 0x1 0x0 0x2 0x1 0x7ffd52302f38 0x7f3e5f43fbd3",
+                on(other("wait4")),
+            ),
+            (
+                "dash, sleep & wait",
+                "130 0x7ffe719328e0 0x8 0x0 0x8 0x1 0x1 0x7ffe719328c8 0x7f25d273d2d5",
+                on(Wait::Signal),
+            ),
+            (
+                "tail -f of a file",
+                "7 0x7ffe70173cf0 0x1 0xffffffff 0x7f27a26c48d0 0x7f27a2889c68 0x0 0x7ffe70173b58 0x7f27a27b2230",
+                on(other("poll")),
+            ),
+            (
+                "poll of nothing, endless",
+                "7 0x0 0x0 0xffffffff 0x0 0x0 0x0 0x7ffe70173b58 0x7f27a27b2230",
+                on(Wait::Signal),
+            ),
+            (
+                "poll of nothing, garbage above the int",
+                "7 0x0 0x7fff00000000 0xdeadbeefffffffff 0x0 0x0 0x0 0x7ffe70173b58 0x7f27a27b2230",
+                on(Wait::Signal),
+            ),
+            (
+                "poll of nothing, 5 s",
+                "7 0x0 0x0 0x1388 0x0 0x0 0x0 0x7ffe70173b58 0x7f27a27b2230",
+                on(Wait::Sleep),
+            ),
+            (
+                "s6-svscan",
+                "271 0x7fffd3987980 0x2 0x7fffd397eb60 0x0 0x8 0x21001 0x7fffd397eb40 0x7f02fb3cc308",
+                on(other("ppoll")),
+            ),
+            (
+                "select of nothing",
+                "23 0x0 0x0 0x0 0x0 0x0 0x0 0x7ffe70173b58 0x7f27a27b2230",
+                on(Wait::Signal),
+            ),
+            (
+                "pselect6 of nothing, limited",
+                "270 0x0 0x0 0x0 0x0 0x7ffe70173b60 0x0 0x7ffe70173b58 0x7f27a27b2230",
+                on(Wait::Sleep),
+            ),
+            (
+                "epoll_wait, endless",
+                "232 0x4 0x7ffe70173b60 0x10 0xffffffff 0x0 0x0 0x7ffe70173b58 0x7f27a27b2230",
+                Blocked::Epoll(4),
+            ),
+            (
+                "epoll_wait, 1 s",
+                "232 0x4 0x7ffe70173b60 0x10 0x3e8 0x0 0x0 0x7ffe70173b58 0x7f27a27b2230",
+                on(other("epoll_wait")),
+            ),
+            (
+                "a thread of Go",
+                "202 0x5716a8 0x80 0x0 0x0 0x0 0x0 0x7ffe70173b58 0x46a2a3",
+                on(other("futex")),
+            ),
+            (
+                "restarted after SIGCONT",
+                "219 0x0 0x0 0x0 0x0 0x0 0x0 0x7ffe70173b58 0x46a2a3",
+                Blocked::AskWchan("a system call that was restarted"),
+            ),
+            (
+                "a 32-bit pause",
+                "29 0x0 0x0 0x0 0x0 0x0 0x0 0xffd1b2c8 0xf7f3c549",
+                Blocked::AskWchan("a 32-bit program"),
+            ),
+            (
+                "one we have no name for",
+                "999 0x0 0x0 0x0 0x0 0x0 0x0 0x7ffe70173b58 0x46a2a3",
+                on(other("system call 999")),
+            ),
             ("running", "running", on(other("running"))),
             ("a page fault", "-1 0x7ffe70173b58 0x46a2a3", on(other("blocked outside a system call"))),
         ];
@@ -207,20 +291,33 @@ mod tests {
         let table = [
             ("pause() of glibc", format!("73 0x0 0x0 0x0 0x0 0x8 0x0 {rest}"), Blocked::On(Wait::Signal)),
             ("sigwait", format!("137 0xffffd8a1c5d0 0x0 0x0 0x8 0x0 0x0 {rest}"), Blocked::On(Wait::Signal)),
-            ("waitid, no WNOHANG", format!("95 0x0 0x0 0xffffd8a1c5d0 0x4 0x0 0x0 {rest}"), Blocked::On(Wait::Children)),
+            (
+                "waitid, no WNOHANG",
+                format!("95 0x0 0x0 0xffffd8a1c5d0 0x4 0x0 0x0 {rest}"),
+                Blocked::On(Wait::Children),
+            ),
             ("read", format!("63 0x3 0x0 0x0 0x0 0x0 0x0 {rest}"), Blocked::Read(3)),
-            ("x86-64's pause", format!("34 0x0 0x0 0x0 0x0 0x0 0x0 {rest}"), Blocked::On(other("system call 34"))),
+            (
+                "x86-64's pause",
+                format!("34 0x0 0x0 0x0 0x0 0x0 0x0 {rest}"),
+                Blocked::On(other("system call 34")),
+            ),
         ];
         for (what, line, expected) in table {
             assert_eq!(decode(&line, AARCH64), Some(expected), "{what}");
         }
         let pause = format!("34 0x0 0x0 0x0 0x0 0x0 0x0 {rest}");
-        assert!(matches!(decode(&pause, &[]), Some(Blocked::AskWchan(_))), "without a table nothing is guessed");
+        assert!(
+            matches!(decode(&pause, &[]), Some(Blocked::AskWchan(_))),
+            "without a table nothing is guessed"
+        );
     }
 
     #[test]
     fn nonsense_is_refused() {
-        for text in ["", "34", "34 0x0 0x0", "x 0x0 0x0 0x0 0x0 0x0 0x0 0x0 0x0", "34 zz 0x0 0x0 0x0 0x0 0x0 0x0 0x0"] {
+        for text in
+            ["", "34", "34 0x0 0x0", "x 0x0 0x0 0x0 0x0 0x0 0x0 0x0 0x0", "34 zz 0x0 0x0 0x0 0x0 0x0 0x0 0x0"]
+        {
             assert_eq!(decode(text, X86_64), None, "{text:?}");
         }
     }

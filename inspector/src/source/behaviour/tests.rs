@@ -32,7 +32,7 @@ impl Subject {
     fn settled(&self, expected: &Wait) -> Behaviour {
         for _ in 0..100 {
             let behaviour = only(self.key());
-            if behaviour.waits == [expected.clone()] {
+            if behaviour.waits == std::slice::from_ref(expected) {
                 return behaviour;
             }
             std::thread::sleep(Duration::from_millis(50));
@@ -103,8 +103,7 @@ fn sockets_files_and_threads_of_this_process() {
     let (sender, receiver) = std::sync::mpsc::channel::<()>();
     let thread = std::thread::spawn(move || receiver.recv());
     let text = std::fs::read_to_string("/proc/self/stat").unwrap();
-    let key =
-        ProcessKey { pid: std::process::id(), start_ticks: Stat::parse(&text).unwrap().start_ticks };
+    let key = ProcessKey { pid: std::process::id(), start_ticks: Stat::parse(&text).unwrap().start_ticks };
     let behaviour = only(key);
     assert!(behaviour.sockets.is_some_and(|sockets| sockets >= 1), "{behaviour:?}");
     assert!(behaviour.waits.len() >= 2, "one for each thread: {behaviour:?}");
@@ -156,5 +155,20 @@ fn executables_by_their_last_name() {
         ("/", ""),
     ] {
         assert_eq!(base_name(path), name);
+    }
+}
+
+/// PID 1 is another user's process to most readers, and closed even to root on some machines.
+#[test]
+fn what_is_denied_is_unreadable_and_a_gap() {
+    let text = std::fs::read_to_string("/proc/1/stat").unwrap();
+    let key = ProcessKey { pid: 1, start_ticks: Stat::parse(&text).unwrap().start_ticks };
+    let (behaviours, gaps) = read(&context(), &[key]);
+    let [behaviour] = behaviours.as_slice() else { panic!("it lives") };
+    assert!(!behaviour.waits.is_empty());
+    assert_eq!(is_hidden(behaviour), gaps.len() == 1, "{behaviour:?} {gaps:?}");
+    if std::fs::read_dir("/proc/1/fd").is_err() {
+        assert_eq!(behaviour.sockets, None);
+        assert!(gaps[0].could_change_verdict && gaps[0].why.contains("CAP_SYS_PTRACE"), "{gaps:?}");
     }
 }

@@ -51,7 +51,8 @@ pub(super) fn sleeper(argv: &[&str], depth: usize) -> Option<&'static str> {
 /// `sleep`'s arguments: durations, or variables that can only hold some.
 fn is_sleep(arguments: &[&str]) -> bool {
     let arguments = if arguments.first() == Some(&"--") { &arguments[1..] } else { arguments };
-    !arguments.is_empty() && arguments.iter().all(|argument| is_duration(argument) || argument.starts_with('$'))
+    !arguments.is_empty()
+        && arguments.iter().all(|argument| is_duration(argument) || argument.starts_with('$'))
 }
 
 fn is_duration(text: &str) -> bool {
@@ -72,7 +73,13 @@ fn follows_nothing(arguments: &[&str]) -> bool {
             "/dev/null" => {}
             "--" if !options_end => options_end = true,
             _ if options_end => return false,
-            "--follow" | "--follow=name" | "--follow=descriptor" | "--retry" | "-q" | "--quiet" | "--silent" => {
+            "--follow"
+            | "--follow=name"
+            | "--follow=descriptor"
+            | "--retry"
+            | "-q"
+            | "--quiet"
+            | "--silent" => {
                 follows |= argument.starts_with("--follow");
             }
             // Options with a value of their own; `--pid` is none of them: it ends.
@@ -86,7 +93,9 @@ fn follows_nothing(arguments: &[&str]) -> bool {
                 .any(|option| argument.starts_with(option)) => {}
             _ => match argument.strip_prefix('-') {
                 // `-f`, `-F`, `-0f`, `-qf`.
-                Some(letters) if !letters.is_empty() && letters.chars().all(|c| "fFq0123456789".contains(c)) => {
+                Some(letters)
+                    if !letters.is_empty() && letters.chars().all(|c| "fFq0123456789".contains(c)) =>
+                {
                     follows |= letters.contains(['f', 'F']);
                 }
                 _ => return false,

@@ -49,8 +49,10 @@ pub fn classify(
     declared_command: &[String],
     now_boottime_ns: u64,
 ) -> ClassVerdict {
-    let alive: Vec<_> =
-        processes.iter().filter(|(task, _)| task.is_leader() && !task.zombie && !task.kernel_thread).collect();
+    let alive: Vec<_> = processes
+        .iter()
+        .filter(|(task, _)| task.is_leader() && !task.zombie && !task.kernel_thread)
+        .collect();
     let command = classify_command(declared_command);
     let mut parts = Vec::with_capacity(alive.len());
     for (task, behaviour) in &alive {
@@ -65,7 +67,8 @@ pub fn classify(
             .iter()
             .zip(&parts)
             .any(|((child, _), part)| child.parent == task.pid && matches!(part, Part::Sleeper(_)));
-        if let (true, Part::Endless(_), Some(behaviour)) = (waits_for_a_sleeper, &parts[position], behaviour) {
+        if let (true, Part::Endless(_), Some(behaviour)) = (waits_for_a_sleeper, &parts[position], behaviour)
+        {
             parts[position] = judge_sleepers_parent(task, behaviour, &command, now_boottime_ns);
         }
     }
@@ -101,7 +104,8 @@ fn judge(task: &Task, behaviour: &Behaviour, command: &ClassVerdict, now_boottim
         return Part::Unreadable("its CPU time could not be read".to_owned());
     };
     // What it reaped is not counted: the init of a shared PID namespace is given every container's orphans.
-    let share = if command.class == Class::Pause && is_shell(task, behaviour) { LOOP_SHARE } else { IDLE_SHARE };
+    let share =
+        if command.class == Class::Pause && is_shell(task, behaviour) { LOOP_SHARE } else { IDLE_SHARE };
     if cpu_ms > allowance_ms(task, now_boottime_ns, share) {
         return Part::Works(format!("used {cpu_ms} ms of CPU time"));
     }
@@ -166,7 +170,12 @@ fn judge_well_known(task: &Task, behaviour: &Behaviour, command: &ClassVerdict) 
 const FOLLOWS: [&str; 6] = ["read", "poll", "ppoll", "select", "pselect6", "poll_schedule_timeout"];
 
 /// Who waits for a sleep that ends: a shell whose script does nothing else is a sleeper too.
-fn judge_sleepers_parent(task: &Task, behaviour: &Behaviour, command: &ClassVerdict, now_boottime_ns: u64) -> Part {
+fn judge_sleepers_parent(
+    task: &Task,
+    behaviour: &Behaviour,
+    command: &ClassVerdict,
+    now_boottime_ns: u64,
+) -> Part {
     let Some(executable) = behaviour.executable.as_deref() else {
         return Part::Unreadable("its executable could not be read".to_owned());
     };

@@ -279,14 +279,14 @@ impl Parser {
 /// A trap's action is harmless where it only ends things.
 fn is_harmless_trap(action: &str) -> bool {
     let Some(tokens) = tokens(action) else { return false };
-    tokens
-        .split(|token| matches!(token, Token::End | Token::AndOr))
-        .all(|command| match command {
-            [] => true,
-            [Token::Word(word, _), rest @ ..] => {
-                matches!(word.as_str(), ":" | "true" | "exit" | "kill" | "wait" | "break" | "return" | "-" | "trap")
-                    && rest.iter().all(|token| matches!(token, Token::Word(..)))
-            }
-            _ => false,
-        })
+    tokens.split(|token| matches!(token, Token::End | Token::AndOr)).all(|command| match command {
+        [] => true,
+        [Token::Word(word, _), rest @ ..] => {
+            matches!(
+                word.as_str(),
+                ":" | "true" | "exit" | "kill" | "wait" | "break" | "return" | "-" | "trap"
+            ) && rest.iter().all(|token| matches!(token, Token::Word(..)))
+        }
+        _ => false,
+    })
 }

@@ -79,10 +79,26 @@ fn single_processes() {
         ("its fds are hidden", with(one("pause", "pause", Signal), |b| b.sockets = None), Unknown),
         ("its CPU time is hidden", with(one("pause", "pause", Signal), |b| b.cpu_ms = None), Unknown),
         ("a socket", with(one("pause", "pause", Signal), |b| b.sockets = Some(1)), Application),
-        ("a socket decides, whatever is hidden", with(one("x", "x", unreadable), |b| b.sockets = Some(2)), Application),
-        ("100 ms and 1/2000 of an hour", with(one("pause", "pause", Signal), |b| b.cpu_ms = Some(1900)), Pause),
-        ("more CPU time than that", with(one("pause", "pause", Signal), |b| b.cpu_ms = Some(1901)), Application),
-        ("orphans that it reaped", with(one("pause", "pause", Signal), |b| b.reaped_cpu_ms = Some(HOUR)), Pause),
+        (
+            "a socket decides, whatever is hidden",
+            with(one("x", "x", unreadable), |b| b.sockets = Some(2)),
+            Application,
+        ),
+        (
+            "100 ms and 1/2000 of an hour",
+            with(one("pause", "pause", Signal), |b| b.cpu_ms = Some(1900)),
+            Pause,
+        ),
+        (
+            "more CPU time than that",
+            with(one("pause", "pause", Signal), |b| b.cpu_ms = Some(1901)),
+            Application,
+        ),
+        (
+            "orphans that it reaped",
+            with(one("pause", "pause", Signal), |b| b.reaped_cpu_ms = Some(HOUR)),
+            Pause,
+        ),
         ("no executable readable", with(one("pause", "pause", Signal), |b| b.executable = None), Pause),
         ("tail -f /dev/null", files(one("tail", "tail", Sleep), &["/dev/null"]), Pause),
         ("busybox's tail", files(one("tail", "busybox", Sleep), &["/dev/null"]), Pause),
@@ -121,6 +137,9 @@ fn single_processes() {
     }
 }
 
+/// What it is, its processes, its declared command, and what that makes it.
+type Family = (&'static str, Vec<(Task, Behaviour)>, &'static [&'static str], Class);
+
 #[test]
 fn families() {
     use Class::{Application, Pause, Unknown};
@@ -128,18 +147,33 @@ fn families() {
     let sleep = |parent| process(20, parent, "sleep", "sleep", &[Sleep]);
     let endless = |parent| process(20, parent, "sleep", "sleep", &[Signal]);
     let shell = || process(10, 1, "sh", "dash", &[Children]);
-    let loop_ = ["sh", "-c", "while true; do sleep 1h; done"];
-    let cron = ["sh", "-c", "while true; do date >> /log; sleep 60; done"];
+    const LOOP: &[&str] = &["sh", "-c", "while true; do sleep 1h; done"];
+    const CRON: &[&str] = &["sh", "-c", "while true; do date >> /log; sleep 60; done"];
     let tini = || process(9, 1, "tini", "tini", &[TimedSignal]);
-    let table: Vec<(&str, Vec<(Task, Behaviour)>, &[&str], Class)> = vec![
+    let table: Vec<Family> = vec![
         ("tini around sleep", vec![tini(), sleep(9)], &["tini", "--", "sleep", "1h"], Pause),
-        ("tini around a server", vec![tini(), process(10, 9, "nginx", "nginx", &[call("epoll_wait")])], &[], Application),
+        (
+            "tini around a server",
+            vec![tini(), process(10, 9, "nginx", "nginx", &[call("epoll_wait")])],
+            &[],
+            Application,
+        ),
         ("catatonit around sleep", vec![process(9, 1, "c", "catatonit", &[Signal]), sleep(9)], &[], Pause),
-        ("docker --init around sleep", vec![process(9, 1, "docker-init", "docker-init", &[TimedSignal]), sleep(9)], &[], Pause),
-        ("a shell loop, by its command", vec![shell(), sleep(10)], &loop_, Pause),
-        ("a shell loop in busybox", vec![process(10, 1, "busybox", "busybox", &[Children]), sleep(10)], &loop_, Pause),
+        (
+            "docker --init around sleep",
+            vec![process(9, 1, "docker-init", "docker-init", &[TimedSignal]), sleep(9)],
+            &[],
+            Pause,
+        ),
+        ("a shell loop, by its command", vec![shell(), sleep(10)], LOOP, Pause),
+        (
+            "a shell loop in busybox",
+            vec![process(10, 1, "busybox", "busybox", &[Children]), sleep(10)],
+            LOOP,
+            Pause,
+        ),
         ("a shell loop, and nobody knows the command", vec![shell(), sleep(10)], &[], Pause),
-        ("a cron between jobs, by its command", vec![shell(), sleep(10)], &cron, Application),
+        ("a cron between jobs, by its command", vec![shell(), sleep(10)], CRON, Application),
         (
             "a cron between jobs, whose command nobody knows: its jobs show",
             vec![with(shell(), |b| b.reaped_cpu_ms = Some(60_000)), sleep(10)],
@@ -148,20 +182,50 @@ fn families() {
         ),
         ("a script file that nobody has read", vec![shell(), sleep(10)], &["/entrypoint.sh"], Application),
         ("a script file that ends in sleep infinity", vec![shell(), endless(10)], &["/entrypoint.sh"], Pause),
-        ("sleep & wait in dash", vec![process(10, 1, "sh", "dash", &[Signal]), sleep(10)], &cron, Application),
-        ("a cron in Python", vec![process(10, 1, "python3", "python3", &[Children]), sleep(10)], &[], Application),
+        ("sleep & wait in dash", vec![process(10, 1, "sh", "dash", &[Signal]), sleep(10)], CRON, Application),
+        (
+            "a cron in Python",
+            vec![process(10, 1, "python3", "python3", &[Children]), sleep(10)],
+            &[],
+            Application,
+        ),
         (
             "whose executable is hidden",
             vec![with(shell(), |b| b.executable = None), sleep(10)],
-            &loop_,
+            LOOP,
             Unknown,
         ),
-        ("tini around a shell loop", vec![tini(), process(10, 9, "sh", "bash", &[Children]), sleep(10)], &["tini", "--", "sh", "-c", "while :; do sleep 5; done"], Pause),
-        ("a loop of one second, a second of CPU in an hour", vec![with(shell(), |b| b.cpu_ms = Some(3_600)), sleep(10)], &loop_, Pause),
+        (
+            "tini around a shell loop",
+            vec![tini(), process(10, 9, "sh", "bash", &[Children]), sleep(10)],
+            &["tini", "--", "sh", "-c", "while :; do sleep 5; done"],
+            Pause,
+        ),
+        (
+            "a loop of one second, a second of CPU in an hour",
+            vec![with(shell(), |b| b.cpu_ms = Some(3_600)), sleep(10)],
+            LOOP,
+            Pause,
+        ),
         ("nobody", vec![], &[], Unknown),
-        ("busybox sleep, by its command", vec![process(10, 1, "busybox", "busybox", &[Sleep])], &["busybox", "sleep", "1h"], Pause),
-        ("busybox crond, by its command", vec![process(10, 1, "busybox", "busybox", &[Sleep])], &["busybox", "crond", "-f"], Application),
-        ("tail -f of an empty stdin, by its command", vec![process(10, 1, "tail", "tail", &[Sleep])], &["tail", "-f"], Pause),
+        (
+            "busybox sleep, by its command",
+            vec![process(10, 1, "busybox", "busybox", &[Sleep])],
+            &["busybox", "sleep", "1h"],
+            Pause,
+        ),
+        (
+            "busybox crond, by its command",
+            vec![process(10, 1, "busybox", "busybox", &[Sleep])],
+            &["busybox", "crond", "-f"],
+            Application,
+        ),
+        (
+            "tail -f of an empty stdin, by its command",
+            vec![process(10, 1, "tail", "tail", &[Sleep])],
+            &["tail", "-f"],
+            Pause,
+        ),
     ];
     for (what, processes, command, class) in table {
         let verdict = class_of(&processes, command);
@@ -175,7 +239,11 @@ fn who_does_not_count_and_who_is_missing() {
     let zombie = Task { pid: 11, tgid: 11, parent: 10, zombie: true, ..Task::default() };
     let thread = Task { pid: 12, tgid: 10, ..Task::default() };
     let seen = [(&pause, Some(&behaviour)), (&zombie, None), (&thread, None)];
-    assert_eq!(classify(&seen, &[], NOW).class, Class::Pause, "a zombie waits for nothing; threads are in the behaviour");
+    assert_eq!(
+        classify(&seen, &[], NOW).class,
+        Class::Pause,
+        "a zombie waits for nothing; threads are in the behaviour"
+    );
     let left = Task { pid: 13, tgid: 13, ..Task::default() };
     assert_eq!(classify(&[(&pause, Some(&behaviour)), (&left, None)], &[], NOW).class, Class::Unknown);
     assert_eq!(classify(&[(&zombie, None)], &[], NOW).class, Class::Unknown);
@@ -251,7 +319,9 @@ fn commands() {
         &[""],
         &["/"],
     ];
-    let of = |argv: &[&str]| classify_command(&argv.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>()).class;
+    let of = |argv: &[&str]| {
+        classify_command(&argv.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>()).class
+    };
     for argv in pause {
         assert_eq!(of(argv), Class::Pause, "{argv:?}");
     }
