@@ -1,5 +1,7 @@
 //! `inspector demo` as its user sees it, and what it leaves behind: nothing, however it ends.
 
+#![allow(clippy::unwrap_used, reason = "a test's helpers are tests")]
+
 use std::collections::HashSet;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Child, Command, Stdio};

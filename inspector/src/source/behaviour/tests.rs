@@ -84,7 +84,7 @@ fn real_sleepers() {
             continue;
         };
         let behaviour = subject.settled(wait);
-        assert_eq!(behaviour.waits, [wait.clone()], "{command:?}");
+        assert_eq!(behaviour.waits, std::slice::from_ref(wait), "{command:?}");
         assert_eq!(behaviour.sockets, Some(0), "{command:?}");
         assert!(behaviour.cpu_ms.is_some_and(|ms| ms < 1000), "{command:?}: {behaviour:?}");
         if !executable.is_empty() {
