@@ -12,6 +12,7 @@ use std::process::{Command, ExitStatus};
 
 use crate::embedded::embedded_source_hash;
 use crate::source::source_hash;
+use crate::strip::without_dwarf;
 use crate::toolchain::{Kind, Toolchain};
 
 /// The eBPF object of one workspace, as wanted.
@@ -80,7 +81,10 @@ pub fn build_object(toolchain: &Toolchain, request: &Request) -> Result<Object, 
         return Err(BuildError::Failed { status, command: format!("{command:?}") });
     }
     let built = nested_target_dir(request).join(target(request)).join("bpf").join("inspector-ebpf");
-    accept(&built, &expected)
+    let mut object = accept(&built, &expected)?;
+    object.bytes = without_dwarf(&object.bytes)
+        .map_err(|e| BuildError::Wrong { path: built, why: format!("cannot be stripped: {e}") })?;
+    Ok(object)
 }
 
 /// Takes an object that somebody else built, if it says that it is made from the sources in `workspace`.

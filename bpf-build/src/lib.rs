@@ -8,6 +8,7 @@
 mod build;
 mod embedded;
 mod source;
+mod strip;
 mod toolchain;
 
 pub use build::{
