@@ -55,13 +55,14 @@ impl Answer {
             .collect()
     }
 
-    /// How asking a runtime went: the statuses of its endpoints.
-    pub fn statuses(&self, runtime: &str) -> Vec<&str> {
+    /// How asking at one place went.
+    pub fn status(&self, endpoint: &str) -> &str {
         let reports = list(&self.json["coverage"], "runtimes").iter();
-        reports
-            .filter(|report| report["runtime"] == runtime)
-            .map(|report| report["status"].as_str().unwrap())
-            .collect()
+        let mut there = reports.filter(|report| report["endpoint"].as_str().unwrap().contains(endpoint));
+        match (there.next(), there.next()) {
+            (Some(report), None) => report["status"].as_str().unwrap(),
+            _ => panic!("one report on {endpoint} expected: {:#}", self.json["coverage"]),
+        }
     }
 }
 

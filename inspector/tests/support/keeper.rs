@@ -127,13 +127,15 @@ fn await_socket(folder: &Path, name: &str, request: Option<&[u8]>) -> Result<(),
     Err(format!("{name} does not answer: {}\n{}", log("containerd"), log("dockerd")))
 }
 
+/// Notes a container that was started, so that nothing of it is left even where the runtime forgets it.
+pub fn note(folder: &Path, id: &str) {
+    let file = File::options().append(true).create(true).open(folder.join("started"));
+    file.and_then(|mut file| file.write_all(format!("{id}\n").as_bytes())).unwrap();
+}
+
 fn stop(folder: &Path, daemons: Vec<Child>) {
-    let containers: Vec<String> = fs::read_dir(folder.join("docker/containers"))
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|entry| entry.file_name().into_string().ok())
-        .collect();
+    let started = fs::read_to_string(folder.join("started")).unwrap_or_default();
+    let containers: Vec<&str> = started.lines().collect();
     if daemons.len() == 2 && !containers.is_empty() {
         let mut docker = Command::new("docker");
         docker.env("DOCKER_CONFIG", folder).arg("-H").arg(format!("unix://{}/docker.sock", folder.display()));
@@ -147,7 +149,7 @@ fn stop(folder: &Path, daemons: Vec<Child>) {
     // ours) and containers.
     for pid in truth::pids() {
         let ours = fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd.starts_with(folder))
-            || truth::cgroup(pid).is_some_and(|path| containers.iter().any(|id| path.contains(id.as_str())));
+            || truth::cgroup(pid).is_some_and(|path| containers.iter().any(|id| path.contains(id)));
         if ours && pid != std::process::id() {
             signal(pid, Signal::KILL);
         }

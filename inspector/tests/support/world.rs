@@ -157,6 +157,7 @@ impl Scenario {
         arguments.push(image);
         arguments.extend(command);
         let id = self.world.docker(&arguments);
+        keeper::note(&self.world.folder, &id);
         self.started.lock().unwrap().push(id.clone());
         Container { world: self.world, id, name: name.to_owned() }
     }
