@@ -12,7 +12,7 @@ pub(super) enum Blocked {
     Read(u32),
     /// In an endless `epoll_wait` on that descriptor: for signals only where all that it watches are signalfds.
     Epoll(u32),
-    /// The system call's number does not tell (it was restarted, or it is one of a 32-bit program): `wchan` may.
+    /// The system call's number does not tell (it is a 32-bit program's, or no table has it): `wchan` may.
     AskWchan(&'static str),
 }
 
@@ -132,7 +132,7 @@ pub(super) fn decode(text: &str, numbers: Numbers) -> Option<Blocked> {
         "select" | "pselect6" if int(fd) == 0 => Blocked::On(signal_or_sleep(fifth == 0)),
         "epoll_wait" | "epoll_pwait" if negative(fourth) => Blocked::Epoll(descriptor),
         "epoll_pwait2" if fourth == 0 => Blocked::Epoll(descriptor),
-        "restart_syscall" => Blocked::AskWchan("a system call that was restarted"),
+        "restart_syscall" if restarts_a_sleep(fd, second) => Blocked::On(Wait::Sleep),
         name => Blocked::On(other(name)),
     })
 }
@@ -153,6 +153,15 @@ pub(super) fn decode_wchan(text: &str) -> Option<Wait> {
         "hrtimer_nanosleep" | "do_nanosleep" => Wait::Sleep,
         function => other(function),
     })
+}
+
+/// Whether a restarted system call (after SIGCONT, or when a container is thawed) is a sleep. The registers still
+/// hold its arguments; its number is lost, and `wchan` names the system call entry only. The kernel restarts
+/// `clock_nanosleep(clock, flags, …)`, `nanosleep(time, remainder)`, `poll(fds, count, …)` and
+/// `futex(word, operation, …)` like this: by a clock for a first argument, or a pointer for a second one.
+const fn restarts_a_sleep(first: u64, second: u64) -> bool {
+    const CLOCKS: u64 = 16;
+    (first < CLOCKS && second <= 1) || second > u32::MAX as u64
 }
 
 fn other(name: &str) -> Wait {
@@ -263,9 +272,24 @@ mod tests {
                 on(other("futex")),
             ),
             (
-                "restarted after SIGCONT",
-                "219 0x0 0x0 0x0 0x0 0x0 0x0 0x7ffe70173b58 0x46a2a3",
-                Blocked::AskWchan("a system call that was restarted"),
+                "coreutils' sleep 1h after SIGCONT",
+                "219 0x0 0x0 0x7ffd18ef0a00 0x7ffd18ef0a40 0x0 0x0 0x7ffd18ef09e8 0x7f6614607503",
+                on(Wait::Sleep),
+            ),
+            (
+                "nanosleep of musl after SIGCONT",
+                "219 0x7ffd18ef0a00 0x7ffd18ef0a00 0x0 0x0 0x0 0x0 0x7ffd18ef09e8 0x7f6614607503",
+                on(Wait::Sleep),
+            ),
+            (
+                "poll after SIGCONT",
+                "219 0x7ffd18ef0a00 0x2 0xffffffff 0x0 0x0 0x0 0x7ffd18ef09e8 0x7f6614607503",
+                on(other("restart_syscall")),
+            ),
+            (
+                "futex after SIGCONT",
+                "219 0x7ffd18ef0a00 0x80 0x0 0x7ffd18ef0a40 0x0 0x0 0x7ffd18ef09e8 0x7f6614607503",
+                on(other("restart_syscall")),
             ),
             (
                 "a 32-bit pause",

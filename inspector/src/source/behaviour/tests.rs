@@ -172,3 +172,19 @@ fn what_is_denied_is_unreadable_and_a_gap() {
         assert!(gaps[0].could_change_verdict && gaps[0].why.contains("CAP_SYS_PTRACE"), "{gaps:?}");
     }
 }
+
+/// What `docker pause` and `unpause`, or job control, do to a sleeper: the kernel restarts its system call.
+#[test]
+fn a_sleeper_that_was_stopped_sleeps_on() {
+    use rustix::process::{Pid, Signal, kill_process};
+    for (command, wait) in [(["sleep", "1h"], Wait::Sleep), (["sleep", "infinity"], Wait::Signal)] {
+        let subject = Subject::start(&command).unwrap();
+        subject.settled(&wait);
+        let pid = Pid::from_child(&subject.0);
+        kill_process(pid, Signal::STOP).unwrap();
+        std::thread::sleep(Duration::from_millis(50));
+        kill_process(pid, Signal::CONT).unwrap();
+        std::thread::sleep(Duration::from_millis(50));
+        assert_eq!(subject.settled(&wait).waits, [wait], "{command:?}");
+    }
+}
