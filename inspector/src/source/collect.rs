@@ -1,6 +1,7 @@
 //! Asks every source in order, and once more where their answers do not fit together.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use crate::observation::{Gap, Observation, Runtime, TaskSource};
 use crate::source::{
@@ -32,9 +33,12 @@ pub enum CollectError {
 ///
 /// Only when no task can be read at all; every lesser failure is a gap in the observation.
 pub async fn collect(context: &Context) -> Result<Observation, CollectError> {
+    let started = Instant::now();
     let mut observation = look(context).await?;
+    // A look that time cuts short would be worse than the one it replaces.
+    let enough = started.elapsed() * 3;
     for _ in 1..LOOKS {
-        if !state::seen_in_motion(&observation) || context.time_left(std::time::Duration::MAX).is_zero() {
+        if !state::seen_in_motion(&observation) || context.time_left(Duration::MAX) < enough {
             break;
         }
         observation = look(context).await?;

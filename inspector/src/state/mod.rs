@@ -20,7 +20,7 @@ mod unmanaged;
 
 use std::collections::BTreeSet;
 
-use crate::observation::{Gap, Observation, ProcessKey, RuntimeState};
+use crate::observation::{Gap, Observation, ProcessKey, Runtime, RuntimeState, RuntimeStatus};
 use crate::view::Pod;
 
 /// What is, as far as was seen.
@@ -83,18 +83,27 @@ pub fn behaviour_needed(observation: &Observation) -> Vec<ProcessKey> {
     needed.into_iter().collect()
 }
 
+/// A container's cgroup is there before its runtime lists it; older ones that it does not list belong to another.
+const LISTED_WITHIN_NS: u64 = 2_000_000_000;
+
 /// Whether runtimes and tasks were seen at moments that do not fit together: a container that its runtime calls
-/// running has no process among the tasks, or a container's cgroup is there that its runtime does not know. Looking
-/// again mends it.
+/// running has no process among the tasks, or a container that has just started is one that its runtime does not know.
+/// Looking again mends it.
 #[must_use]
 pub fn seen_in_motion(observation: &Observation) -> bool {
     let model = Model::of(observation);
-    model.units.list.iter().any(|unit| match unit.declared {
-        Some(declared) => declared.state == RuntimeState::Running && !unit.is_living(),
-        None => unit.runtime.is_some_and(|runtime| {
-            observation.runtimes.iter().any(|report| {
-                report.runtime == runtime && report.status == crate::observation::RuntimeStatus::Ok
-            })
-        }),
+    let answers = |runtime: Runtime| {
+        observation
+            .runtimes
+            .iter()
+            .any(|report| report.runtime == runtime && report.status == RuntimeStatus::Ok)
+    };
+    model.units.list.iter().any(|unit| match (unit.declared, unit.init) {
+        (Some(declared), init) => declared.state == RuntimeState::Running && init.is_none(),
+        (None, Some(init)) => {
+            let age_ns = observation.node.boottime_ns.saturating_sub(init.start_boottime_ns);
+            age_ns < LISTED_WITHIN_NS && unit.runtime.is_some_and(answers)
+        }
+        (None, None) => false,
     })
 }

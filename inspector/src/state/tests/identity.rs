@@ -213,3 +213,19 @@ fn a_running_container_without_a_process_is_a_reason_to_look_again() {
     world.seen.tasks.retain(|task| task.pid != 100);
     assert!(crate::state::seen_in_motion(&world.seen));
 }
+
+#[test]
+fn so_is_a_container_too_young_for_its_runtime_to_know_but_not_one_of_another_daemon() {
+    let mut world = World::new();
+    world.process(100, "app").fresh(Kind::Net).cgroup(&format!("/docker/{}", "ab".repeat(32)));
+    world.seen.runtimes.push(crate::observation::RuntimeReport {
+        runtime: crate::observation::Runtime::Docker,
+        endpoint: "/run/docker.sock".to_owned(),
+        status: crate::observation::RuntimeStatus::Ok,
+        detail: String::new(),
+    });
+    world.seen.node.boottime_ns = 101_000_000_000;
+    assert!(crate::state::seen_in_motion(&world.seen));
+    world.seen.node.boottime_ns = 900_000_000_000;
+    assert!(!crate::state::seen_in_motion(&world.seen));
+}
