@@ -20,7 +20,7 @@ use support::answer::{Ours, expect, lists_kind, namespace, strings};
 use support::check::pods;
 use support::clean::is_clean;
 use support::helper::{Helper, folder};
-use support::run::{BINARY, inspector};
+use support::run::{BINARY, inspector, wait_until};
 use support::truth::{Truth, namespace as namespace_of, pids, running};
 
 const SLEEP: [&str; 3] = ["busybox", "sleep", "1000"];
@@ -166,7 +166,7 @@ fn descendants_are_counted_with_the_topmost_process() {
     let joiner = Member::join(&owner, "net,pid", &SLEEP);
     let children =
         || pids().into_iter().filter(|pid| namespace_of(*pid, "uts") == Some(owner.truth.namespaces["uts"]));
-    while children().count() < 3 {}
+    wait_until("three processes", || children().count() == 3);
     let ours = agreed(&[&owner, &joiner], &[]);
     assert_eq!(support::answer::containers(ours.the_pod()).len(), 2, "children are no containers");
     expect(ours.container(&owner.id()), [("processes", json!(3))]);
@@ -193,7 +193,7 @@ fn a_hostile_comm_is_only_text() {
     let owner = Member::new("net,ipc,uts,pid", &[&helper, "comm", &comm]);
     let joiner = Member::join(&owner, "net,ipc,pid", &SLEEP);
     let is_set = || fs::read(format!("/proc/{}/comm", owner.truth.pid)).unwrap().starts_with(b"\x1b[2J\xff");
-    while !is_set() {}
+    wait_until("the comm", is_set);
     for source in ["--source=bpf", "--source=procfs"] {
         for format in ["table", "wide", "json", "yaml", "name"] {
             let run = inspector(["pods", "--all", "-o", format, source]).succeeded();
@@ -300,10 +300,7 @@ fn an_interrupted_demo_leaves_nothing() {
         let in_namespaces = || {
             running(&binary).into_iter().any(|pid| namespace_of(pid, "net") != namespace_of(demo.id(), "net"))
         };
-        while !in_namespaces() {
-            thread::sleep(Duration::from_millis(5));
-            assert!(running(&binary).contains(&demo.id()), "the demo ended before it had made anything");
-        }
+        wait_until("the demo makes namespaces", in_namespaces);
         thread::sleep(Duration::from_millis(later));
         assert_eq!(demo.try_wait().unwrap(), None, "the demo was over before anybody could see it");
         kill_process(Pid::from_child(&demo), signal).unwrap();

@@ -9,7 +9,7 @@ use crate::support::cgroups::Cgroup;
 use crate::support::check::{NO_SOCKET, agreed, pods};
 use crate::support::clean::is_clean;
 use crate::support::helper::Helper;
-use crate::support::run::{BINARY, inspector, run};
+use crate::support::run::{BINARY, inspector, run, wait_until};
 use crate::support::truth::{Truth, cgroup, namespace, pids, processes_in};
 use crate::support::world::{Scenario, World};
 
@@ -44,7 +44,8 @@ fn strings_are_only_text(world: &'static World) {
     let owner = s.run("owner", &options, "busybox", &["sh", "-c", set_comm, EVIL]);
     let joiner =
         s.run("joiner", &[&owner.join("ipc"), &owner.join("pid")], "busybox", &["sleep", "infinity"]);
-    assert_eq!(fs::read(format!("/proc/{}/comm", owner.pid())).unwrap()[..6], *b"\x1b[31m\xff");
+    let comm = format!("/proc/{}/comm", owner.pid());
+    wait_until("the comm", || fs::read(&comm).unwrap().starts_with(b"\x1b[31m\xff"));
 
     for socket in [&world.with_socket(), NO_SOCKET] {
         for source in ["--source=bpf", "--source=procfs"] {
@@ -84,6 +85,7 @@ fn a_comm_that_imitates_stat_is_read_as_a_comm(world: &'static World) {
     // To a reader that looks for the first parenthesis: a zombie, child of 1, that started at boot.
     let comm: String = b") Z 1 1 (".iter().map(|byte| format!("{byte:02x}")).collect();
     let owner = s.run("owner", &["--ipc=shareable"], "busybox", &["helper", "comm", &comm]);
+    owner.wait_ready();
     let joiner =
         s.run("joiner", &[&owner.join("ipc"), &owner.join("pid")], "busybox", &["sleep", "infinity"]);
     let ours = agreed(world, &[&owner, &joiner]);
@@ -170,7 +172,7 @@ fn what_leaves_mid_read_is_no_gap(world: &'static World) {
 fn a_stray_thread_moves_no_container(world: &'static World) {
     let s = Scenario::new(world, "8t");
     let container = s.run("stray", &["--cap-add=SYS_ADMIN"], "busybox", &["helper", "stray"]);
-    while !world.docker(&["logs", &container.id]).contains("ready") {}
+    container.wait_ready();
     let pid = container.pid();
     let main = namespace(pid, "net").unwrap();
     let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten();
@@ -188,7 +190,7 @@ fn a_stray_thread_moves_no_container(world: &'static World) {
 fn a_process_without_its_main_thread_still_runs(world: &'static World) {
     let s = Scenario::new(world, "8z");
     let container = s.run("leaderless", &[], "busybox", &["helper", "leaderless"]);
-    while !world.docker(&["logs", &container.id]).contains("ready") {}
+    container.wait_ready();
     let pid = container.pid();
     // The runtime takes it for dead, and would leave it behind.
     let _end = Ended(pid);
@@ -214,7 +216,7 @@ fn five_thousand_processes(world: &'static World) {
     let owner = s.run("crowd", &["--ipc=shareable"], "busybox", &["helper", "crowd", "5000"]);
     let joiner =
         s.run("joiner", &[&owner.join("ipc"), &owner.join("pid")], "busybox", &["sleep", "infinity"]);
-    while !world.docker(&["logs", &owner.id]).contains("ready") {}
+    owner.wait_ready();
     let ours = agreed(world, &[&owner, &joiner]);
     expect(ours.container(&owner.id), [("processes", json!(5001))]);
     expect(ours.the_pod(), [("id", json!(owner.id))]);

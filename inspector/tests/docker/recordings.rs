@@ -111,6 +111,6 @@ fn the_schema_is_published(_: &'static World) {
     let schema = schema().expect("docs/schema/pods.schema.json is not published");
     // `Answer::of` validates every answer of these tests; that it can refuse one has to be shown too.
     let wrong: Value = serde_json::json!({ "apiVersion": "inspector/v1", "kind": "PodList" });
-    let refused = std::panic::catch_unwind(|| crate::support::answer::validate(&schema, &wrong));
-    assert!(refused.is_err(), "the schema accepts an answer without pods");
+    let refused = crate::support::answer::validate(&schema, &wrong).is_err();
+    assert!(refused, "the schema accepts an answer without pods");
 }

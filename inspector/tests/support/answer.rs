@@ -27,7 +27,8 @@ impl Answer {
         let json =
             serde_json::from_str(run.text()).unwrap_or_else(|error| panic!("{}: {error}", run.command));
         if let Some(schema) = schema() {
-            validate(&schema, &json);
+            validate(&schema, &json)
+                .unwrap_or_else(|error| panic!("{}: not as the schema says: {error}", run.command));
         }
         Self { json }
     }
@@ -167,10 +168,8 @@ pub fn schema() -> Option<Value> {
     serde_json::from_str(&std::fs::read_to_string(path).ok()?).ok()
 }
 
-/// Fails unless an answer is as a schema says.
-pub fn validate(schema: &Value, json: &Value) {
-    let validator = jsonschema::validator_for(schema).unwrap_or_else(|error| panic!("the schema: {error}"));
-    if let Err(error) = validator.validate(json) {
-        panic!("the answer is not what its schema says: {error} at {}", error.instance_path());
-    }
+/// Whether an answer is as a schema says, or where it is not.
+pub fn validate(schema: &Value, json: &Value) -> Result<(), String> {
+    let validator = jsonschema::validator_for(schema).map_err(|error| format!("the schema: {error}"))?;
+    validator.validate(json).map_err(|error| format!("{error} at {}", error.instance_path()))
 }

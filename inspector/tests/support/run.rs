@@ -67,6 +67,16 @@ impl Run {
     }
 }
 
+/// Waits until something holds, or fails after [`LIMIT`].
+#[track_caller]
+pub fn wait_until(what: &str, holds: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < LIMIT, "{what}: not within {LIMIT:?}");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
 /// Runs the program under test.
 pub fn inspector<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Run {
     run(Command::new(BINARY).args(arguments))

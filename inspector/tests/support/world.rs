@@ -6,12 +6,11 @@ use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, OnceLock};
-use std::time::Duration;
-use std::{env, fs, thread};
+use std::{env, fs};
 
 use serde_json::Value;
 
-use super::run::{self, Run};
+use super::run::{self, Run, wait_until};
 use super::{images, keeper};
 
 /// The daemon and its folder.
@@ -219,14 +218,13 @@ impl Container {
         format!("--{kind}=container:{}", self.id)
     }
 
+    /// Waits until it has printed "ready".
+    pub fn wait_ready(&self) {
+        wait_until(&self.name, || self.world.docker(&["logs", &self.id]).contains("ready"));
+    }
+
     /// Waits until it no longer runs.
     pub fn wait_exited(&self) {
-        for _ in 0..200 {
-            if self.inspect()["State"]["Running"] == false {
-                return;
-            }
-            thread::sleep(Duration::from_millis(50));
-        }
-        panic!("{} still runs", self.name);
+        wait_until(&self.name, || self.inspect()["State"]["Running"] == false);
     }
 }
