@@ -28,13 +28,7 @@ fn finding(node: &str, pod: &Pod, namespace: &Namespace) -> Finding {
         rule: "PNS002",
         name: "owner-gone",
         severity: Severity::High,
-        subject: Subject {
-            pod: Some(pod.id.clone()),
-            container: namespace.owner.container.clone(),
-            namespace_kind: Some(kind),
-            inode: Some(namespace.inode),
-            pid: None,
-        },
+        subject: Subject::owner_of(namespace, pod),
         message: format!(
             "{owner}, which the {kind} namespace was made for, is gone, and {members} {live} on in it"
         ),

@@ -2,10 +2,12 @@
 //!
 //! Nothing here reads the machine or decides anything; `state` and `findings` fill it, `render` prints it.
 
+mod finding;
 mod model;
 mod pods;
 mod select;
 
+pub use finding::{Finding, Severity, Subject};
 pub use model::*;
 pub use pods::{coverage, node, pod_list};
 pub use select::{Selection, SortBy, select};
