@@ -1,0 +1,61 @@
+//! Recordings of a real node, answered from without privileges: Docker 20.10 with the article's two pods, before and
+//! after `docker stop nginx`. What was true of that node has to be the answer for good.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed test panics")]
+
+use std::path::Path;
+
+use inspector::findings;
+use inspector::recording;
+use inspector::state::snapshot;
+use inspector::view::{ExitCause, Pod, Role, State, Verdict};
+
+fn pods(recording: &str) -> Vec<Pod> {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/recordings").join(recording);
+    snapshot(&recording::load(&file).unwrap()).pods
+}
+
+/// Name, verdict, and the containers' names and roles.
+type Summary<'p> = (&'p str, Verdict, Vec<(&'p str, Role)>);
+
+fn summary(pods: &[Pod]) -> Vec<Summary<'_>> {
+    pods.iter()
+        .map(|pod| {
+            let rows = pod.containers.iter().map(|it| (it.name.as_str(), it.role)).collect();
+            (pod.name.as_str(), pod.verdict, rows)
+        })
+        .collect()
+}
+
+const PAUSED: [(&str, Role); 3] = [("pause", Role::Infra), ("web", Role::App), ("tools", Role::App)];
+
+#[test]
+fn the_articles_two_pods() {
+    let pods = pods("article.rec");
+    assert_eq!(
+        summary(&pods),
+        [
+            ("alone", Verdict::Isolated, vec![("alone", Role::App)]),
+            ("gone", Verdict::Isolated, vec![("gone", Role::App)]),
+            ("nginx", Verdict::ApplicationOwned, vec![("nginx", Role::App), ("busybox", Role::App)]),
+            ("pause", Verdict::PauseOwned, PAUSED.to_vec()),
+        ]
+    );
+    let findings = findings::evaluate("node-a", &pods);
+    assert_eq!(findings.len(), 3, "net, ipc and pid: {findings:#?}");
+    assert!(
+        findings.iter().all(|it| it.rule == "PNS001" && it.subject.container == Some(pods[2].id.clone()))
+    );
+}
+
+#[test]
+fn after_nginx_was_stopped() {
+    let pods = pods("article-nginx-stopped.rec");
+    let nginx = pods.iter().find(|pod| pod.name == "nginx").unwrap();
+    assert_eq!(nginx.verdict, Verdict::ApplicationOwned);
+    assert!(nginx.containers.iter().all(|it| it.state == State::Exited));
+    let busybox = nginx.containers.iter().find(|it| it.name == "busybox").unwrap();
+    assert_eq!(busybox.exit.as_ref().unwrap().cause, ExitCause::PidNamespaceDied);
+    let pause = pods.iter().find(|pod| pod.name == "pause").unwrap();
+    assert_eq!((pause.verdict, summary(&pods)[3].2.clone()), (Verdict::PauseOwned, PAUSED.to_vec()));
+}
