@@ -44,12 +44,12 @@ pub enum BuildError {
     #[error("{0}")]
     Io(#[from] io::Error),
     /// The compiler said no; it has printed why.
-    #[error("the eBPF object did not build ({status}): `{command}`")]
+    #[error("the eBPF object did not build ({status}) with {toolchain}")]
     Failed {
         /// How the nested cargo ended.
         status: ExitStatus,
-        /// What was run.
-        command: String,
+        /// What it was built with.
+        toolchain: String,
     },
     /// The object is not the one asked for.
     #[error("{path}: {why}")]
@@ -75,10 +75,9 @@ pub enum Step {
 /// Builds the object with `toolchain` and proves that it is made from the sources in `request.workspace`.
 pub fn build_object(toolchain: &Toolchain, request: &Request) -> Result<Object, BuildError> {
     let expected = source_hash(&request.workspace)?;
-    let mut command = nested_cargo(toolchain, request, Step::Build)?;
-    let status = command.status()?;
+    let status = nested_cargo(toolchain, request, Step::Build)?.status()?;
     if !status.success() {
-        return Err(BuildError::Failed { status, command: format!("{command:?}") });
+        return Err(BuildError::Failed { status, toolchain: toolchain.to_string() });
     }
     let built = nested_target_dir(request).join(target(request)).join("bpf").join("inspector-ebpf");
     let mut object = accept(&built, &expected)?;

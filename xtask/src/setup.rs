@@ -6,6 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
@@ -152,6 +153,11 @@ fn apt_update() -> Result<()> {
             "this is no Debian, and xtask does not know how to install what is missing here.\n{}",
             by_hand()
         );
+    }
+    // Once is enough for one command.
+    static DONE: AtomicBool = AtomicBool::new(false);
+    if DONE.swap(true, Ordering::Relaxed) {
+        return Ok(());
     }
     sh::run(sh::as_root("apt-get").args(["update", "-q"]))
 }
