@@ -90,7 +90,14 @@ fn tasks(context: &Context) -> Result<(TaskSource, TaskScan, Option<Gap>), Colle
         TaskChoice::Bpf => Ok((TaskSource::Bpf, bpf::read_tasks(context)?, None)),
         TaskChoice::Procfs => by_walk(None),
         TaskChoice::Auto if running_tasks(context).is_some_and(|count| count < BPF_FROM_TASKS) => {
-            by_walk(None)
+            let scan = procfs::read_tasks(context)?;
+            // /proc asks for other capabilities than eBPF does: what the one withholds the other may show.
+            if scan.gaps.iter().any(|gap| gap.could_change_verdict)
+                && let Ok(better) = bpf::read_tasks(context)
+            {
+                return Ok((TaskSource::Bpf, better, None));
+            }
+            Ok((TaskSource::Procfs, scan, None))
         }
         TaskChoice::Auto => match bpf::read_tasks(context) {
             Ok(scan) => Ok((TaskSource::Bpf, scan, None)),
