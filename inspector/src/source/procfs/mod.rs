@@ -161,7 +161,7 @@ impl Walk {
             };
             // The links first: they decide whether the rest is worth reading.
             let mut links = Task::default();
-            if self.namespaces(directory.as_fd(), tid, &mut links).is_err() || same(&links) {
+            if Self::namespaces(directory.as_fd(), &mut links).is_err() || same(&links) {
                 continue;
             }
             if let Some((thread, _)) = self.task(directory.as_fd(), tid, tgid, Some(known)) {
@@ -198,7 +198,7 @@ impl Walk {
             level: status.levels.filter(|_| self.sees_initial_pid_namespace),
             ..Task::default()
         };
-        match self.namespaces(directory, pid, &mut task) {
+        match Self::namespaces(directory, &mut task) {
             Ok(()) => {}
             Err(Errno::ACCESS | Errno::PERM) => {
                 self.denied += u64::from(pid == tgid);
@@ -217,7 +217,7 @@ impl Walk {
     }
 
     /// Reads the namespace links. A zombie has lost most of them, which is no error; a task without any is gone.
-    fn namespaces(&self, directory: BorrowedFd<'_>, _pid: u32, task: &mut Task) -> Result<(), Errno> {
+    fn namespaces(directory: BorrowedFd<'_>, task: &mut Task) -> Result<(), Errno> {
         for (kind, link) in Kind::ALL.into_iter().zip(LINKS) {
             match read_inode(directory, link) {
                 Ok(inode) => task.namespaces.set(kind, inode),
