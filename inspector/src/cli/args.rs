@@ -111,7 +111,8 @@ pub struct Global {
     /// Where the host's /proc, /run, /var/lib and /sys/fs/cgroup are to be seen [default: /]
     #[arg(long, value_name = "DIR", help_heading = "Looking")]
     pub host_root: Option<PathBuf>,
-    /// Ask that runtime (docker, containerd, cri-o, podman) at this socket, and nowhere else; repeatable
+    /// Ask that runtime (docker, containerd, cri-o, podman) at this socket, or read this folder of its (oci: a root of
+    /// runc or crun), and nowhere else; repeatable
     #[arg(long = "socket", value_name = "RUNTIME=PATH", value_parser = socket, action = ArgAction::Append, help_heading = "Looking")]
     pub sockets: Vec<(Runtime, PathBuf)>,
     /// How long everything together may take, such as 500ms or 2m; what is late becomes a gap [default: 30s]
@@ -288,10 +289,11 @@ value_enum!(SortBy, [Self::Name, Self::Namespace, Self::Verdict, Self::Started, 
 fn socket(text: &str) -> Result<(Runtime, PathBuf), String> {
     let (name, path) =
         text.split_once('=').ok_or("write it as RUNTIME=PATH, such as docker=/run/docker.sock")?;
-    let runtime = [Runtime::Docker, Runtime::Containerd, Runtime::CriO, Runtime::Podman]
-        .into_iter()
+    let runtime = Runtime::value_variants()
+        .iter()
+        .copied()
         .find(|runtime| runtime.name() == name)
-        .ok_or_else(|| format!("{name:?} has no socket: use docker, containerd, cri-o or podman"))?;
+        .ok_or_else(|| format!("{name:?} is no runtime: use docker, containerd, cri-o, podman or oci"))?;
     let path = path.strip_prefix("unix://").unwrap_or(path);
     if !path.starts_with('/') {
         return Err(format!("{path:?} is no absolute path"));
@@ -377,7 +379,7 @@ mod tests {
             "podz",
             "pods --source ebpf",
             "pods --socket docker",
-            "pods --socket oci=/x",
+            "pods --socket lxc=/x",
             "pods --socket docker=",
             "pods --socket docker=x",
             "pods --timeout 0s",

@@ -160,8 +160,85 @@ pub struct DeclaredContainer {
     pub compose: Option<(String, String)>,
     /// Its bind and named volumes.
     pub mounts: Vec<Mount>,
+    /// What it is in its pod, where its runtime says so.
+    #[serde(default)]
+    pub role: Option<DeclaredRole>,
+    /// The user whose word this is, where it is not root's: a rootless runtime's state proves nothing about the
+    /// processes of others.
+    #[serde(default)]
+    pub word_of_uid: Option<u32>,
+    /// Why its namespaces on this host say nothing about its processes: it runs in a virtual machine (Kata) or on a
+    /// kernel of its own in user space (gVisor).
+    #[serde(default)]
+    pub opaque: Option<String>,
     /// What told us: the socket or the files.
     pub source: String,
+}
+
+impl DeclaredContainer {
+    /// A container of which nothing but this is known yet.
+    #[must_use]
+    pub fn new(id: impl Into<String>, runtime: Runtime, origin: Origin, source: impl Into<String>) -> Self {
+        Self {
+            id: id.into(),
+            name: None,
+            runtime,
+            origin,
+            image: None,
+            state: RuntimeState::Unknown,
+            pid: 0,
+            start_ticks: None,
+            created_at: None,
+            started_at: None,
+            finished_at: None,
+            exit_code: None,
+            oom_killed: false,
+            cgroup: None,
+            infra_mark: None,
+            command: Vec::new(),
+            declared: BTreeMap::new(),
+            pod: None,
+            compose: None,
+            mounts: Vec::new(),
+            role: None,
+            word_of_uid: None,
+            opaque: None,
+            source: source.into(),
+        }
+    }
+}
+
+impl DeclaredPod {
+    /// A pod of which nothing but this is known yet.
+    #[must_use]
+    pub fn new(id: impl Into<String>, name: impl Into<String>, origin: Origin) -> Self {
+        Self {
+            id: id.into(),
+            name: name.into(),
+            namespace: None,
+            uid: None,
+            origin,
+            created_at: None,
+            infra: Infra::Unknown,
+            namespaces: Vec::new(),
+            ready: None,
+            shares: None,
+            runtime: None,
+            word_of_uid: None,
+        }
+    }
+}
+
+/// What a runtime says that a container is in its pod, infra apart ([`DeclaredContainer::infra_mark`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DeclaredRole {
+    /// It runs before the others, or beside them from the start (a sidecar).
+    Init,
+    /// It does the work.
+    App,
+    /// It came later, to debug.
+    Ephemeral,
 }
 
 /// A pod that something declares as such.
@@ -179,6 +256,51 @@ pub struct DeclaredPod {
     pub origin: Origin,
     /// When it was created.
     pub created_at: Option<jiff::Timestamp>,
+    /// What holds its namespaces, by its runtime.
+    #[serde(default)]
+    pub infra: Infra,
+    /// The namespaces that its runtime made and pinned for it, where no container of its own has them: of a sandbox
+    /// without a process. Sorted by kind.
+    #[serde(default)]
+    pub namespaces: Vec<SandboxNamespace>,
+    /// Whether its runtime still counts it as there (CRI's READY, Podman's not exited); `None` where it does not say.
+    #[serde(default)]
+    pub ready: Option<bool>,
+    /// Which kinds its containers share by default (a Podman pod's `--share`); `None` where it does not say.
+    #[serde(default)]
+    pub shares: Option<Vec<Kind>>,
+    /// Which runtime's it is; `None` in what older versions recorded.
+    #[serde(default)]
+    pub runtime: Option<Runtime>,
+    /// The user whose word this is, where it is not root's.
+    #[serde(default)]
+    pub word_of_uid: Option<u32>,
+}
+
+/// What holds the namespaces of a declared pod.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Infra {
+    /// The runtime does not say.
+    #[default]
+    Unknown,
+    /// This container, which may be gone.
+    Container(String),
+    /// No process, by design: the runtime pins them (CRI-O's dropped infra container).
+    Processless,
+    /// Nothing, by declaration (Podman's `--infra=false`, `--share ""`).
+    Nothing,
+}
+
+/// A namespace that a runtime made for a sandbox and keeps by a bind mount.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SandboxNamespace {
+    /// Its kind.
+    pub kind: Kind,
+    /// Where it is mounted, as the sandbox's specification says it.
+    pub path: String,
+    /// What is mounted there, when it could be read.
+    pub inode: Option<u32>,
 }
 
 /// A volume of a container.

@@ -6,12 +6,15 @@
 
 mod declared;
 mod kind;
+mod namespace;
 mod task;
 
 pub use declared::{
-    Declaration, DeclaredContainer, DeclaredPod, Mount, MountKind, Origin, Runtime, RuntimeState,
+    Declaration, DeclaredContainer, DeclaredPod, DeclaredRole, Infra, Mount, MountKind, Origin, Runtime,
+    RuntimeState, SandboxNamespace,
 };
 pub use kind::{HostNamespaces, Inodes, Kind};
+pub use namespace::{Handle, NamespaceFact, Pin, Via};
 pub use task::{Behaviour, ProcessKey, Task, Wait};
 
 use serde::{Deserialize, Serialize};
@@ -37,8 +40,15 @@ pub struct Observation {
     pub pods: Vec<DeclaredPod>,
     /// How the processes of those containers behave whose class depends on it.
     pub behaviours: Vec<Behaviour>,
+    /// What the kernel says of the namespaces themselves, by kind and inode. A namespace that is not in here may
+    /// exist all the same.
+    #[serde(default)]
+    pub namespaces: Vec<NamespaceFact>,
     /// Bind mounts of namespaces.
     pub pins: Vec<Pin>,
+    /// Open descriptors, sockets and mounts that keep a namespace alive; by kind and inode.
+    #[serde(default)]
+    pub handles: Vec<Handle>,
     /// Each runtime that was asked, and how that went.
     pub runtimes: Vec<RuntimeReport>,
     /// What could not be read, and why.
@@ -104,17 +114,6 @@ pub struct Reader {
     pub pid: u32,
     /// Its effective uid.
     pub euid: u32,
-}
-
-/// A bind mount of a namespace: it keeps the namespace alive without any process.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Pin {
-    /// The namespace's kind.
-    pub kind: Kind,
-    /// The namespace's inode.
-    pub inode: u32,
-    /// Where it is mounted, as the host's mountinfo says it.
-    pub path: String,
 }
 
 /// How asking one runtime went.

@@ -45,6 +45,13 @@ pub struct Task {
     pub level: Option<u32>,
     /// Its pid inside its own (innermost) PID namespace.
     pub pid_inside: Option<u32>,
+    /// Its pid in each PID namespace below the reader's, the outermost first, so that the last is `pid_inside`
+    /// (`NSpid` in `/proc/PID/status` without its first). Empty in the reader's own, and where it was not read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pids_below: Vec<u32>,
+    /// What it is doing, by the letter that `/proc/PID/stat` has for it: `R`, `S`, `D`, `T`, `t`, `Z`, `X`, `I`…
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<char>,
     /// The namespaces it is in. A zombie has only `pid` and `user`.
     pub namespaces: Inodes,
     /// The PID namespace that its children are born into.

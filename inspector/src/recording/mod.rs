@@ -27,8 +27,8 @@ pub use write::write;
 use serde::{Deserialize, Serialize};
 
 use crate::observation::{
-    Behaviour, DeclaredContainer, DeclaredPod, Gap, HostNamespaces, Node, Observation, Pin, Reader,
-    RuntimeReport, Task, TaskSource,
+    Behaviour, DeclaredContainer, DeclaredPod, Gap, Handle, HostNamespaces, NamespaceFact, Node, Observation,
+    Pin, Reader, RuntimeReport, Task, TaskSource,
 };
 
 /// The version of the format that is written, and the only one that is read.
@@ -64,9 +64,11 @@ enum Line {
     Node(Box<Head>),
     Task(Box<Task>),
     Container(Box<DeclaredContainer>),
-    Pod(DeclaredPod),
+    Pod(Box<DeclaredPod>),
     Behaviour(Behaviour),
     Pin(Pin),
+    Namespace(NamespaceFact),
+    Handle(Handle),
     Runtime(RuntimeReport),
     Gap(Gap),
 }
@@ -94,7 +96,9 @@ fn lines(observation: &Observation) -> impl Iterator<Item = Line> + '_ {
         containers,
         pods,
         behaviours,
+        namespaces,
         pins,
+        handles,
         runtimes,
         gaps,
     } = observation;
@@ -108,9 +112,11 @@ fn lines(observation: &Observation) -> impl Iterator<Item = Line> + '_ {
     std::iter::once(Line::Node(Box::new(head)))
         .chain(tasks.iter().map(|task| Line::Task(Box::new(task.clone()))))
         .chain(containers.iter().map(|container| Line::Container(Box::new(container.clone()))))
-        .chain(pods.iter().cloned().map(Line::Pod))
+        .chain(pods.iter().map(|pod| Line::Pod(Box::new(pod.clone()))))
         .chain(behaviours.iter().cloned().map(Line::Behaviour))
+        .chain(namespaces.iter().copied().map(Line::Namespace))
         .chain(pins.iter().cloned().map(Line::Pin))
+        .chain(handles.iter().cloned().map(Line::Handle))
         .chain(runtimes.iter().cloned().map(Line::Runtime))
         .chain(gaps.iter().cloned().map(Line::Gap))
 }

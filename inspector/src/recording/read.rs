@@ -130,9 +130,11 @@ fn add(observation: &mut Option<Observation>, line: Line) -> Result<(), Problem>
         (Some(_), Line::Node(_)) => return Err(Problem::Damaged("it holds a second observation".to_owned())),
         (Some(all), Line::Task(task)) => all.tasks.push(*task),
         (Some(all), Line::Container(container)) => all.containers.push(*container),
-        (Some(all), Line::Pod(pod)) => all.pods.push(pod),
+        (Some(all), Line::Pod(pod)) => all.pods.push(*pod),
         (Some(all), Line::Behaviour(behaviour)) => all.behaviours.push(behaviour),
         (Some(all), Line::Pin(pin)) => all.pins.push(pin),
+        (Some(all), Line::Namespace(fact)) => all.namespaces.push(fact),
+        (Some(all), Line::Handle(handle)) => all.handles.push(handle),
         (Some(all), Line::Runtime(report)) => all.runtimes.push(report),
         (Some(all), Line::Gap(gap)) => all.gaps.push(gap),
     }

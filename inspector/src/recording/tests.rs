@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::*;
 use crate::observation::{
-    Declaration, Kind, Mount, MountKind, Origin, ProcessKey, Runtime, RuntimeState, RuntimeStatus, Wait,
+    Declaration, DeclaredRole, Infra, Kind, Mount, MountKind, Origin, ProcessKey, Runtime, RuntimeState,
+    RuntimeStatus, SandboxNamespace, Via, Wait,
 };
 use crate::render::samples::HOSTILE;
 use crate::render::text::is_plain;
@@ -109,15 +110,19 @@ fn observation() -> Observation {
                 read_only: true,
                 kind: MountKind::Bind,
             }],
+            role: Some(DeclaredRole::Init),
+            word_of_uid: Some(1000),
+            opaque: Some("a virtual machine".to_owned()),
             source: "docker.sock".to_owned(),
         }],
         pods: vec![DeclaredPod {
-            id: "p".to_owned(),
-            name: "n".to_owned(),
-            namespace: None,
-            uid: None,
-            origin: Origin::Podman,
-            created_at: None,
+            infra: Infra::Container("i".to_owned()),
+            namespaces: vec![SandboxNamespace { kind: Kind::Ipc, path: "/p".to_owned(), inode: Some(4) }],
+            ready: Some(true),
+            shares: Some(vec![Kind::Net]),
+            runtime: Some(Runtime::Podman),
+            word_of_uid: Some(1000),
+            ..DeclaredPod::new("p", "n", Origin::Podman)
         }],
         behaviours: vec![Behaviour {
             process: ProcessKey { pid: 1, start_ticks: 2 },
@@ -127,6 +132,20 @@ fn observation() -> Observation {
             cpu_ms: None,
             reaped_cpu_ms: Some(4),
             files: vec!["/dev/null".to_owned()],
+        }],
+        namespaces: vec![NamespaceFact {
+            kind: Kind::User,
+            inode: 3,
+            owner: None,
+            parent: Some(2),
+            id: Some(9),
+        }],
+        handles: vec![Handle {
+            kind: Kind::Net,
+            inode: 4,
+            pid: 5,
+            via: Via::Socket,
+            path: "/proc/5/fd/3".to_owned(),
         }],
         pins: vec![Pin { kind: Kind::Net, inode: 4, path: "/run/netns/x".to_owned() }],
         runtimes: vec![RuntimeReport {

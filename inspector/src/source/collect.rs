@@ -77,7 +77,9 @@ async fn look(context: &Context) -> Result<Observation, CollectError> {
         containers: facts.containers,
         pods: facts.pods,
         behaviours: Vec::new(),
+        namespaces: scan.namespaces,
         pins,
+        handles: Vec::new(),
         runtimes: facts.reports,
         gaps,
     })
@@ -119,13 +121,16 @@ fn running_tasks(context: &Context) -> Option<u64> {
     text.split_ascii_whitespace().nth(3)?.split_once('/')?.1.parse().ok()
 }
 
+/// Asks every runtime. The order counts: what an earlier one says of a container stands, so that a daemon comes before
+/// what lies below it (dockerd's containers are containerd's too, and all are runc's or crun's).
 async fn runtimes(context: &Context, scan: &TaskScan) -> RuntimeFacts {
     let mut facts = docker::collect(context, scan).await;
     for (runtime, path) in context.options.sockets.iter().filter(|(runtime, _)| *runtime != Runtime::Docker) {
         let why = "this version asks Docker only; containers of other runtimes are told by their cgroups";
-        facts
-            .gaps
-            .push(Gap::deciding(format!("{}'s containers, by {}", runtime.name(), path.display()), why));
+        facts.merge(RuntimeFacts {
+            gaps: vec![Gap::deciding(format!("{}'s containers, by {}", runtime.name(), path.display()), why)],
+            ..RuntimeFacts::default()
+        });
     }
     facts
 }

@@ -6,7 +6,9 @@
 pub mod behaviour;
 pub mod bpf;
 mod collect;
+pub mod cri;
 pub mod docker;
+pub mod endpoints;
 pub mod http;
 pub mod node;
 pub mod oci;
@@ -15,10 +17,11 @@ pub mod procfs;
 
 pub use collect::{CollectError, collect};
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::observation::{DeclaredContainer, DeclaredPod, Gap, Runtime, RuntimeReport, Task};
+use crate::observation::{DeclaredContainer, DeclaredPod, Gap, NamespaceFact, Runtime, RuntimeReport, Task};
 
 /// Which reader of tasks to use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -105,6 +108,8 @@ impl Context {
 pub struct TaskScan {
     /// Processes, and threads that differ from their leader; sorted by pid.
     pub tasks: Vec<Task>,
+    /// What the kernel says of the namespaces that the tasks are in; sorted.
+    pub namespaces: Vec<NamespaceFact>,
     /// Processes that were there but whose namespaces could not be read.
     pub unreadable: u64,
     /// What could not be read.
@@ -122,4 +127,16 @@ pub struct RuntimeFacts {
     pub reports: Vec<RuntimeReport>,
     /// What could not be read.
     pub gaps: Vec<Gap>,
+}
+
+impl RuntimeFacts {
+    /// Adds what another source said. What the earlier one said of a container or pod stands.
+    pub fn merge(&mut self, other: Self) {
+        let known: HashSet<String> = self.containers.iter().map(|container| container.id.clone()).collect();
+        self.containers.extend(other.containers.into_iter().filter(|it| !known.contains(&it.id)));
+        let known: HashSet<String> = self.pods.iter().map(|pod| pod.id.clone()).collect();
+        self.pods.extend(other.pods.into_iter().filter(|it| !known.contains(&it.id)));
+        self.reports.extend(other.reports);
+        self.gaps.extend(other.gaps);
+    }
 }

@@ -391,7 +391,7 @@ pub enum ClassEvidence {
 /// Something other than a member that keeps a namespace alive.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Holder {
-    /// `bind-mount`, `fd` or `child-namespace`.
+    /// `bind-mount`, `fd`, `child-namespace`, `socket` or `mount`.
     #[serde(rename = "type")]
     pub holder_type: HolderType,
     /// Where a bind mount is, as the host's mountinfo says it.
@@ -412,6 +412,10 @@ pub enum HolderType {
     Fd,
     /// A namespace below it.
     ChildNamespace,
+    /// A socket that lives in it, of a process that does not.
+    Socket,
+    /// A mounted proc (of a PID namespace), mqueue (ipc) or sysfs (net).
+    Mount,
 }
 
 /// A folder of the host that containers of the pod mount.

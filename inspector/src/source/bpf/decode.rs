@@ -166,6 +166,8 @@ fn task(fields: &mut Fields<'_>) -> Option<Found> {
         pid_namespace_init: flags & flags::PID_NAMESPACE_INIT != 0,
         threads: Some(threads),
         level: Some(level),
+        pids_below: Vec::new(),
+        state: None,
         pid_inside: Some(pid_inside),
         namespaces: observation::Inodes::from_iter([
             (Kind::Mnt, inodes.mnt),
@@ -229,7 +231,7 @@ fn scan(found: Vec<Found>, mut paths: Paths) -> TaskScan {
         )],
     };
     drop_threads_like_their_leader(&mut tasks);
-    TaskScan { tasks, unreadable: 0, gaps }
+    TaskScan { tasks, namespaces: Vec::new(), unreadable: 0, gaps }
 }
 
 /// The kernel side tells threads apart by their `nsproxy`: one that left its leader's and came back has another, of

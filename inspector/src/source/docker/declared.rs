@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::record::{HostConfig, MountPoint, Record, State};
 use crate::observation::{
-    Declaration, DeclaredContainer, DeclaredPod, Kind, Mount, MountKind, Origin, Runtime, RuntimeState,
+    Declaration, DeclaredContainer, DeclaredPod, Infra, Kind, Mount, MountKind, Origin, Runtime, RuntimeState,
 };
 use crate::state::cgroup::is_id;
 
@@ -109,6 +109,9 @@ pub fn container(record: &Record, daemon: &Daemon, directory: &Directory, source
         pod: pod.map(str::to_owned),
         compose,
         mounts: mounts(record, daemon),
+        role: None,
+        word_of_uid: None,
+        opaque: None,
         source: source.to_owned(),
     }
 }
@@ -123,12 +126,13 @@ pub fn pods<'a>(records: impl IntoIterator<Item = &'a Record>) -> Vec<DeclaredPo
         let Some(id) = sandbox_of(record) else { continue };
         let is_sandbox = id == record.id;
         let pod = || DeclaredPod {
-            id: id.to_owned(),
             name: labels.get(label::POD_NAME).cloned().unwrap_or_default(),
             namespace: labels.get(label::POD_NAMESPACE).cloned(),
             uid: labels.get(label::POD_UID).cloned(),
-            origin: Origin::Kubernetes,
             created_at: record.created.filter(|_| is_sandbox),
+            infra: Infra::Container(id.to_owned()),
+            runtime: Some(Runtime::Docker),
+            ..DeclaredPod::new(id, "", Origin::Kubernetes)
         };
         if is_sandbox {
             pods.insert(id, pod());

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use self::server::{Script, Server};
 use super::*;
-use crate::observation::{Declaration, DeclaredPod, Kind, MountKind, Origin};
+use crate::observation::{Declaration, DeclaredPod, Infra, Kind, MountKind, Origin};
 use crate::source::Options;
 use crate::source::oci::tests::Scratch;
 
@@ -175,12 +175,12 @@ async fn cri_dockerds_labels_make_a_pod() {
     assert_eq!(
         facts.pods,
         [DeclaredPod {
-            id: sandbox.id.clone(),
-            name: "web".to_owned(),
             namespace: Some("prod".to_owned()),
             uid: Some("9ee4cd8b-2f4b-4c84-9b49-0d2a35ff8b3f".to_owned()),
-            origin: Origin::Kubernetes,
             created_at: sandbox.created_at,
+            infra: Infra::Container(sandbox.id.clone()),
+            runtime: Some(Runtime::Docker),
+            ..DeclaredPod::new(&sandbox.id, "web", Origin::Kubernetes)
         }]
     );
 }

@@ -161,12 +161,9 @@ impl World {
     /// Declares a Kubernetes pod.
     pub fn sandbox(&mut self, id: &str, name: &str) {
         self.seen.pods.push(DeclaredPod {
-            id: id.to_owned(),
-            name: name.to_owned(),
             namespace: Some("default".to_owned()),
             uid: Some(format!("uid-{name}")),
-            origin: Origin::Kubernetes,
-            created_at: None,
+            ..DeclaredPod::new(id, name, Origin::Kubernetes)
         });
     }
 
@@ -226,37 +223,18 @@ impl Process<'_> {
 }
 
 fn declared(name: &str) -> DeclaredContainer {
+    let host = [Kind::User, Kind::Time];
+    let kinds = Kind::ALL.into_iter().filter(|kind| *kind != Kind::Time);
     DeclaredContainer {
-        id: id(name),
         name: Some(name.to_owned()),
-        runtime: Runtime::Docker,
-        origin: Origin::Docker,
         image: Some(format!("{name}-image")),
-        state: RuntimeState::Unknown,
-        pid: 0,
-        start_ticks: None,
-        created_at: None,
-        started_at: None,
-        finished_at: None,
-        exit_code: None,
-        oom_killed: false,
-        cgroup: None,
-        infra_mark: None,
         command: vec![format!("/bin/{name}")],
-        declared: [
-            (Kind::Mnt, Declaration::Private),
-            (Kind::Uts, Declaration::Private),
-            (Kind::Ipc, Declaration::Private),
-            (Kind::Pid, Declaration::Private),
-            (Kind::Net, Declaration::Private),
-            (Kind::User, Declaration::Host),
-            (Kind::Cgroup, Declaration::Private),
-        ]
-        .into_iter()
-        .collect(),
-        pod: None,
-        compose: None,
-        mounts: Vec::new(),
-        source: "test".to_owned(),
+        declared: kinds
+            .map(|kind| {
+                let own = !host.contains(&kind);
+                (kind, if own { Declaration::Private } else { Declaration::Host })
+            })
+            .collect(),
+        ..DeclaredContainer::new(id(name), Runtime::Docker, Origin::Docker, "test")
     }
 }

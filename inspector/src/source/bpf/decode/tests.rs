@@ -71,6 +71,8 @@ fn every_field_arrives_where_it_belongs() {
         threads: Some(3),
         level: Some(2),
         pid_inside: Some(7),
+        pids_below: Vec::new(),
+        state: None,
         namespaces: observation::Inodes::from_iter(Kind::ALL.into_iter().zip(11..=18)),
         pid_for_children: Some(19),
         time_for_children: Some(20),
