@@ -6,7 +6,7 @@ use crate::observation::{Kind, Origin, Runtime, RuntimeStatus};
 use crate::view::{
     API_VERSION, Class, ClassEvidence, Container, Coverage, Evidence, Exit, ExitCause, Finding, GapInfo,
     Hidden, Holder, HolderType, Identity, Namespace, NodeInfo, Owner, Pod, PodList, Role, RuntimeInfo,
-    Severity, State, Subject, Verdict, Volume, VolumeMount,
+    Severity, State, Subject, Verdict, Volume, VolumeMount, VolumeType,
 };
 
 /// Strings as an attacker would choose them, and ones that a format could mistake.
@@ -162,6 +162,8 @@ pub fn article() -> PodList {
     owned.containers[1].image = Some("yauritux/busybox-curl:latest".to_owned());
     owned.volumes = vec![Volume {
         source: "/root/log".to_owned(),
+        volume_type: VolumeType::Volume,
+        name: None,
         mounts: owned
             .containers
             .iter()
