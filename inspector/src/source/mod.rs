@@ -9,6 +9,7 @@ mod collect;
 pub mod cri;
 pub mod docker;
 pub mod endpoints;
+pub mod grpc;
 pub mod http;
 pub mod node;
 pub mod oci;
