@@ -11,6 +11,7 @@ mod class;
 mod exits;
 mod grouping;
 mod links;
+pub mod namespaces;
 mod ownership;
 mod pods;
 #[cfg(test)]
