@@ -7,6 +7,7 @@ mod connect;
 mod failure;
 mod input;
 mod logging;
+mod namespaces;
 mod output;
 mod pods;
 mod record;
@@ -50,12 +51,14 @@ fn run(cli: &Cli) -> Result<(), Failure> {
     logging::start(global.verbose);
     match &cli.command {
         Command::Pods(with) => pods::run(&with.args, &settings),
+        Command::Namespaces(with) => namespaces::run(&with.args, &settings),
         Command::Record(with) => record::run(&with.args, &settings),
         Command::Demo(with) => connect::run_demo(&with.args, &settings),
         Command::Doctor(with) => connect::run_doctor(&with.args, &settings),
         Command::Schema(with) => {
             let schema = match with.args.answer {
                 Answer::Pods => render::schema::pods(),
+                Answer::Namespaces => render::schema::namespaces(),
             };
             let text = render::json::pretty(&schema).map_err(|error| {
                 Failure::collect(format!("could not print the schema: {error}; this is a bug"))

@@ -8,6 +8,7 @@ mod coverage;
 mod findings;
 pub mod json;
 mod layout;
+mod namespaces;
 #[cfg(test)]
 pub mod samples;
 pub mod schema;
@@ -21,6 +22,7 @@ pub mod yaml;
 use anstyle::{AnsiColor, Style};
 
 use crate::view::PodList;
+pub use namespaces::{Column as NamespaceColumn, Shape, namespaces};
 
 /// How to print.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,13 +3,22 @@
 use schemars::Schema;
 use schemars::generate::SchemaSettings;
 
-use crate::view::PodList;
+use crate::view::{NamespaceList, PodList};
 
 /// The schema of `inspector pods -o json`.
 #[must_use]
 pub fn pods() -> Schema {
     // Of what is written, not of what would be accepted: what is always there is required.
     SchemaSettings::draft2020_12().for_serialize().into_generator().into_root_schema_for::<PodList>()
+}
+
+/// The schema of `inspector namespaces -o json`.
+#[must_use]
+pub fn namespaces() -> Schema {
+    SchemaSettings::draft2020_12()
+        .for_serialize()
+        .into_generator()
+        .into_root_schema_for::<NamespaceList<'static>>()
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ mod exits;
 mod grouping;
 mod index;
 mod links;
+pub mod namespaces;
 mod ownership;
 mod pods;
 #[cfg(test)]
