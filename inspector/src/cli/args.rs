@@ -13,6 +13,7 @@ const EXAMPLES: &str = "\
 Examples:
   inspector pods                      pods, who owns their namespaces, what is wrong
   inspector pods --verdict application-owned -o name
+  inspector ps busybox                who runs in a pod, with the pids seen inside
   inspector record node.rec           capture this node ...
   inspector pods --replay node.rec    ... and ask anywhere, without privileges
 
@@ -36,6 +37,20 @@ else nothing is cut off or wrapped. The JSON: docs/json.md, `inspector schema`.
 
 Exit codes: see inspector --help.";
 
+const PS_EXAMPLES: &str = "\
+Examples:
+  inspector ps                             every PID namespace that containers share
+  inspector ps busybox                     what `docker exec busybox ps` shows, and whose
+                                           each process is, without a shell in it
+  inspector ps --all                       private PID namespaces too
+  inspector ps web -o json | jq '.processes[] | select(.container == null)'
+      who got into the pod from outside
+
+Where two things have one name: pod/NAME, container/NAME or pid/NUMBER.
+PODPID is the pid seen inside, PID and PPID those of this node's /proc.
+
+Exit codes: see inspector --help.";
+
 /// Which containers share which namespaces, who owns them, and what dies if the owner dies.
 #[derive(Debug, Parser)]
 #[command(name = "inspector", version, after_help = EXAMPLES, max_term_width = 110, subcommand_required = true)]
@@ -53,6 +68,8 @@ pub struct Cli {
 pub enum Command {
     /// The pods of this node: containers, namespaces shared, owners, verdicts, findings
     Pods(With<PodsArgs>),
+    /// The processes of a shared PID namespace, with the pids seen inside, by container
+    Ps(With<PsArgs>),
     /// Write what is seen of this node into a file, for --replay
     Record(With<RecordArgs>),
     /// Build pods of plain Linux namespaces, show them, break them and remove them
@@ -82,6 +99,7 @@ impl Command {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Pods(_) => "pods",
+            Self::Ps(_) => "ps",
             Self::Record(_) => "record",
             Self::Demo(_) => "demo",
             Self::Doctor(_) => "doctor",
@@ -94,6 +112,7 @@ impl Command {
     pub const fn global(&self) -> &Global {
         match self {
             Self::Pods(with) => &with.global,
+            Self::Ps(with) => &with.global,
             Self::Record(with) => &with.global,
             Self::Demo(with) => &with.global,
             Self::Doctor(with) => &with.global,
@@ -124,7 +143,8 @@ pub struct Global {
     /// Answer from a recording instead of this node; - is standard input
     #[arg(long, value_name = "FILE", help_heading = "Looking")]
     pub replay: Option<PathBuf>,
-    /// List pods without a living container and unmanaged groups of a single process too
+    /// List what is left out otherwise too: pods without a living container, unmanaged groups of a single process;
+    /// of processes, those in PID namespaces that no two containers share
     #[arg(long, help_heading = "Printing")]
     pub all: bool,
     /// How to print [default: table]
@@ -171,6 +191,16 @@ pub struct PodsArgs {
     pub verdict: Vec<Verdict>,
 }
 
+/// What `ps` can be asked for.
+#[derive(Clone, Debug, Default, Args)]
+#[command(after_help = PS_EXAMPLES)]
+pub struct PsArgs {
+    /// A pod (NAME, NS/NAME or the beginning of its id), a container (NAME or the beginning of its id) or a pid: list
+    /// the PID namespaces that it is in [default: those that two or more containers share]
+    #[arg(value_name = "TARGET", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub target: Option<String>,
+}
+
 /// What `record` needs.
 #[derive(Clone, Debug, Args)]
 pub struct RecordArgs {
@@ -204,6 +234,8 @@ pub struct SchemaArgs {
 pub enum Answer {
     /// `inspector pods -o json`
     Pods,
+    /// `inspector ps -o json`
+    Ps,
 }
 
 /// Which reader of processes.

@@ -1,15 +1,25 @@
 //! The JSON Schema of the answers, made from their types: what is printed cannot differ from what is promised.
 
-use schemars::Schema;
 use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, Schema};
 
-use crate::view::PodList;
+use crate::view::{PodList, ProcessList};
 
 /// The schema of `inspector pods -o json`.
 #[must_use]
 pub fn pods() -> Schema {
+    of::<PodList>()
+}
+
+/// The schema of `inspector ps -o json`.
+#[must_use]
+pub fn processes() -> Schema {
+    of::<ProcessList>()
+}
+
+fn of<T: JsonSchema>() -> Schema {
     // Of what is written, not of what would be accepted: what is always there is required.
-    SchemaSettings::draft2020_12().for_serialize().into_generator().into_root_schema_for::<PodList>()
+    SchemaSettings::draft2020_12().for_serialize().into_generator().into_root_schema_for::<T>()
 }
 
 #[cfg(test)]
@@ -21,16 +31,19 @@ mod tests {
 
     #[test]
     fn the_published_schema_is_that_of_the_types() {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/schema/pods.schema.json");
-        let now = json::pretty(&pods()).unwrap();
-        if std::env::var_os("BLESS").is_some() {
-            std::fs::write(&path, &now).unwrap();
+        for (name, schema) in [("pods", pods()), ("processes", processes())] {
+            let path =
+                Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../docs/schema/{name}.schema.json"));
+            let now = json::pretty(&schema).unwrap();
+            if std::env::var_os("BLESS").is_some() {
+                std::fs::write(&path, &now).unwrap();
+            }
+            let published = std::fs::read_to_string(&path).unwrap_or_default();
+            assert!(
+                published == now,
+                "docs/schema/{name}.schema.json is not up to date: BLESS=1 cargo test writes it anew"
+            );
         }
-        let published = std::fs::read_to_string(&path).unwrap_or_default();
-        assert!(
-            published == now,
-            "docs/schema/pods.schema.json is not up to date: BLESS=1 cargo test writes it anew"
-        );
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod grouping;
 mod links;
 mod ownership;
 mod pods;
+pub mod processes;
 #[cfg(test)]
 mod tests;
 mod units;

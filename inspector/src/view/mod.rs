@@ -5,9 +5,13 @@
 mod finding;
 mod model;
 mod pods;
+mod processes;
 mod select;
 
 pub use finding::{Finding, Severity, Subject};
 pub use model::*;
 pub use pods::{coverage, node, pod_list};
+pub use processes::{
+    ContainerName, HiddenPods, PidNamespace, PodName, Process, ProcessList, TargetError, process_list,
+};
 pub use select::{Selection, SortBy, select};
