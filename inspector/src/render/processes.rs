@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! PODPID    PID   PPID STATE USER  AGE  CONTAINER  COMMAND
-//! nginx: PID 1 is nginx of nginx: its death kills the other 2 (1 of busybox)
+//! nginx  ▲ PID 1 is nginx of nginx: its death kills the 2 other processes, 1 of busybox
 //!      1  31057  31030 S        0   5m  nginx      ▲ nginx
 //!     29  31102  31057 S      101   5m  nginx      └─ nginx
 //!     31  31114  31090 S        0   5m  busybox    sh
@@ -11,7 +11,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crate::view::{PidNamespace, PodName, Process, ProcessList};
+use crate::view::{PidNamespace, PodName, Process, ProcessList, Role};
 
 use super::layout::{Column, Layout, Overflow, Text};
 use super::text::{clean, fit, width, wrap};
@@ -50,6 +50,9 @@ const WIDE: [Column; 10] = {
     }
     columns
 };
+
+/// Of how many containers a heading counts the processes that PID 1 takes along.
+const VICTIMS: usize = 3;
 
 /// How deep the tree is drawn; what is below hangs from there.
 const DEEPEST: usize = 24;
@@ -123,6 +126,13 @@ impl Group<'_> {
         init.copied().filter(|_| !self.namespace.host)
     }
 
+    /// Whether the init is of a container that is there to be it.
+    fn init_only_pauses(&self) -> bool {
+        self.init().and_then(|init| init.container.as_ref()).is_some_and(|id| {
+            self.namespace.containers.iter().any(|it| it.id == *id && it.role == Role::Infra)
+        })
+    }
+
     /// Those that got in from outside. A zombie without a container is nobody's, not a stranger.
     fn foreign(&self) -> impl Iterator<Item = &Process> {
         self.processes.iter().copied().filter(|process| is_foreign(process))
@@ -178,7 +188,7 @@ fn row(list: &ProcessList, group: &Group<'_>, process: &Process, branch: &str, w
     let dim = |text: String| (text, Tone::Dim);
     let number = |number: Option<u32>| number.map_or_else(|| "?".to_owned(), |number| number.to_string());
     let is_init = group.init().is_some_and(|init| init.pid == process.pid);
-    let decides = is_init && group.processes.len() > 1;
+    let decides = is_init && group.processes.len() > 1 && !group.init_only_pauses();
     let started = process.started_at.as_deref();
     let state = process.state.as_deref().map_or(String::from("?"), |state| clean(state).into_owned());
     let container = match &process.container_name {
@@ -276,9 +286,17 @@ fn blast_radius(group: &Group<'_>) -> (String, Tone) {
     }
     let mut victims: Vec<(usize, String)> = by_container.into_values().collect();
     victims.sort_by(|a, b| (b.0, &a.1).cmp(&(a.0, &b.1)));
-    let victims: Vec<String> =
-        victims.into_iter().map(|(count, name)| format!("{count} of {name}")).collect();
-    (format!("▲ {first}: its death kills the {others}, {}", victims.join(", ")), Tone::Bad)
+    let more = victims.len().saturating_sub(VICTIMS);
+    let mut named: Vec<String> =
+        victims.into_iter().take(VICTIMS).map(|(count, name)| format!("{count} of {name}")).collect();
+    if more > 0 {
+        named.push(format!(
+            "the rest of {}",
+            words::count(more as u64, "other container", "other containers")
+        ));
+    }
+    let (mark, tone) = if group.init_only_pauses() { ("", Tone::Good) } else { ("▲ ", Tone::Bad) };
+    (format!("{mark}{first}: its death kills the {others}, {}", named.join(", ")), tone)
 }
 
 /// `8 processes in 2 PID namespaces.`
@@ -311,3 +329,7 @@ fn nothing(list: &ProcessList) -> &'static str {
         "No processes to show: no living container is in a PID namespace that could be listed."
     }
 }
+
+#[cfg(test)]
+#[path = "processes_tests.rs"]
+mod tests;

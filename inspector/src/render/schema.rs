@@ -82,4 +82,26 @@ mod tests {
             assert!(!validator.is_valid(&bad), "{pointer}");
         }
     }
+
+    #[test]
+    fn every_sample_of_processes_is_valid() {
+        let validator = jsonschema::validator_for(processes().as_value()).unwrap();
+        for list in [samples::article_processes(), samples::hostile_processes(), samples::no_processes()] {
+            let value: serde_json::Value = serde_json::from_str(&json::pretty(&list).unwrap()).unwrap();
+            let errors: Vec<String> = validator.iter_errors(&value).map(|error| error.to_string()).collect();
+            assert!(errors.is_empty(), "{errors:?}");
+        }
+        let good = serde_json::to_value(samples::article_processes()).unwrap();
+        for (pointer, wrong) in [
+            ("/kind", serde_json::json!("PodList")),
+            ("/processes/0/podPid", serde_json::json!("1")),
+            ("/processes/0/state", serde_json::json!("sleeping")),
+            ("/processes/0", serde_json::json!({"pid": 1})),
+            ("/pidNamespaces/0/inode", serde_json::json!(-1)),
+        ] {
+            let mut bad = good.clone();
+            *bad.pointer_mut(pointer).unwrap() = wrong;
+            assert!(!validator.is_valid(&bad), "{pointer}");
+        }
+    }
 }

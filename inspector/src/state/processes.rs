@@ -86,7 +86,11 @@ impl<'m, 'a> Survey<'m, 'a> {
                 let of_pod =
                     PodName { name: pod.name.clone(), namespace: pod.namespace.clone(), id: pod.id.clone() };
                 pod.containers.iter().map(move |container| {
-                    let name = ContainerName { id: container.id.clone(), name: container.name.clone() };
+                    let name = ContainerName {
+                        id: container.id.clone(),
+                        name: container.name.clone(),
+                        role: container.role,
+                    };
                     (container.id.as_str(), (name, of_pod.clone()))
                 })
             })

@@ -6,7 +6,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Coverage, NodeInfo, Pod, State};
+use super::{Coverage, NodeInfo, Pod, Role, State};
 use crate::observation::{Kind, Observation};
 use crate::state::Snapshot;
 use crate::state::processes::PidSpace;
@@ -100,6 +100,8 @@ pub struct ContainerName {
     pub id: String,
     /// Its name.
     pub name: String,
+    /// What it is in its pod.
+    pub role: Role,
 }
 
 /// Pods left out of a list of processes.
@@ -378,3 +380,7 @@ impl fmt::Display for PodName {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "processes_tests.rs"]
+mod tests;

@@ -3,7 +3,7 @@
 mod identity;
 mod owners;
 mod pods;
-mod world;
+pub(super) mod world;
 
 use world::{World, id};
 
