@@ -15,6 +15,7 @@ Examples:
   inspector pods                      pods, who owns their namespaces, what is wrong
   inspector pods --verdict application-owned -o name
   inspector namespaces --tree         every namespace, as lsns shows them and more
+  inspector ps busybox                who runs in a pod, with the pids seen inside
   inspector record node.rec           capture this node ...
   inspector pods --replay node.rec    ... and ask anywhere, without privileges
 
@@ -54,6 +55,20 @@ namespaces`.
 
 Exit codes: see inspector --help.";
 
+const PS_EXAMPLES: &str = "\
+Examples:
+  inspector ps                             every PID namespace that containers share
+  inspector ps busybox                     what `docker exec busybox ps` shows, and whose
+                                           each process is, without a shell in it
+  inspector ps --all                       private PID namespaces too
+  inspector ps web -o json | jq '.processes[] | select(.container == null)'
+      who got into the pod from outside
+
+Where two things have one name: pod/NAME, container/NAME or pid/NUMBER.
+PODPID is the pid seen inside, PID and PPID those of this node's /proc.
+
+Exit codes: see inspector --help.";
+
 /// Which containers share which namespaces, who owns them, and what dies if the owner dies.
 #[derive(Debug, Parser)]
 #[command(name = "inspector", version, after_help = EXAMPLES, max_term_width = 110, subcommand_required = true)]
@@ -73,6 +88,8 @@ pub enum Command {
     Pods(With<PodsArgs>),
     /// Every namespace of this node: who is in it, who owns it, what keeps it, what it is below
     Namespaces(With<NamespacesArgs>),
+    /// The processes of a shared PID namespace, with the pids seen inside, by container
+    Ps(With<PsArgs>),
     /// Write what is seen of this node into a file, for --replay
     Record(With<RecordArgs>),
     /// Build pods of plain Linux namespaces, show them, break them and remove them
@@ -103,6 +120,7 @@ impl Command {
         match self {
             Self::Pods(_) => "pods",
             Self::Namespaces(_) => "namespaces",
+            Self::Ps(_) => "ps",
             Self::Record(_) => "record",
             Self::Demo(_) => "demo",
             Self::Doctor(_) => "doctor",
@@ -116,6 +134,7 @@ impl Command {
         match self {
             Self::Pods(with) => &with.global,
             Self::Namespaces(with) => &with.global,
+            Self::Ps(with) => &with.global,
             Self::Record(with) => &with.global,
             Self::Demo(with) => &with.global,
             Self::Doctor(with) => &with.global,
@@ -146,7 +165,8 @@ pub struct Global {
     /// Answer from a recording instead of this node; - is standard input
     #[arg(long, value_name = "FILE", help_heading = "Looking")]
     pub replay: Option<PathBuf>,
-    /// List pods without a living container and unmanaged groups of a single process too
+    /// List what is left out otherwise too: pods without a living container, unmanaged groups of a single process;
+    /// of processes, those in PID namespaces that no two containers share
     #[arg(long, help_heading = "Printing")]
     pub all: bool,
     /// How to print [default: table]
@@ -229,6 +249,16 @@ pub struct NamespacesArgs {
     pub sort_by: Option<NamespaceSort>,
 }
 
+/// What `ps` can be asked for.
+#[derive(Clone, Debug, Default, Args)]
+#[command(after_help = PS_EXAMPLES)]
+pub struct PsArgs {
+    /// A pod (NAME, NS/NAME or the beginning of its id), a container (NAME or the beginning of its id) or a pid: list
+    /// the PID namespaces that it is in [default: those that two or more containers share]
+    #[arg(value_name = "TARGET", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub target: Option<String>,
+}
+
 /// What `record` needs.
 #[derive(Clone, Debug, Args)]
 pub struct RecordArgs {
@@ -264,6 +294,8 @@ pub enum Answer {
     Pods,
     /// `inspector namespaces -o json`
     Namespaces,
+    /// `inspector ps -o json`
+    Ps,
 }
 
 /// Which reader of processes.

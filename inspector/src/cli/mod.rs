@@ -10,6 +10,7 @@ mod logging;
 mod namespaces;
 mod output;
 mod pods;
+mod ps;
 mod record;
 mod resolve;
 mod terminal;
@@ -52,6 +53,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
     match &cli.command {
         Command::Pods(with) => pods::run(&with.args, &settings),
         Command::Namespaces(with) => namespaces::run(&with.args, &settings),
+        Command::Ps(with) => ps::run(&with.args, &settings),
         Command::Record(with) => record::run(&with.args, &settings),
         Command::Demo(with) => connect::run_demo(&with.args, &settings),
         Command::Doctor(with) => connect::run_doctor(&with.args, &settings),
@@ -59,6 +61,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
             let schema = match with.args.answer {
                 Answer::Pods => render::schema::pods(),
                 Answer::Namespaces => render::schema::namespaces(),
+                Answer::Ps => render::schema::processes(),
             };
             let text = render::json::pretty(&schema).map_err(|error| {
                 Failure::collect(format!("could not print the schema: {error}; this is a bug"))

@@ -9,11 +9,11 @@ use super::{Look, Tone, words};
 /// The foot of a table of pods.
 pub(super) fn foot(list: &PodList, look: &Look) -> String {
     let sum = (!list.pods.is_empty()).then(|| sum(list, look));
-    below(sum.as_deref(), &list.coverage, hidden(list).as_deref(), look)
+    foot_of(&list.coverage, sum.as_deref(), hidden(list).as_deref(), look)
 }
 
-/// The foot, after an empty line: the sum, what the answer rests on, and what was left out.
-pub(super) fn below(sum: Option<&str>, coverage: &Coverage, hidden: Option<&str>, look: &Look) -> String {
+/// The foot of any answer: what it sums up to, what it rests on, what was left out, what is missing.
+pub(super) fn foot_of(coverage: &Coverage, sum: Option<&str>, hidden: Option<&str>, look: &Look) -> String {
     let mut out = String::from("\n");
     let mut line = |text: &str, tone: Tone| {
         let screen = look.width.unwrap_or(usize::MAX);

@@ -15,6 +15,7 @@ mod links;
 pub mod namespaces;
 mod ownership;
 mod pods;
+pub mod processes;
 #[cfg(test)]
 mod tests;
 mod units;

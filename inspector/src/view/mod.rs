@@ -6,6 +6,7 @@ mod finding;
 mod model;
 mod namespaces;
 mod pods;
+mod processes;
 mod select;
 
 pub use finding::{Finding, Severity, Subject};
@@ -15,4 +16,7 @@ pub use namespaces::{
     NoSuchProcess, namespace_list, select_namespaces, tree,
 };
 pub use pods::{coverage, node, pod_list};
+pub use processes::{
+    ContainerName, HiddenPods, PidNamespace, PodName, Process, ProcessList, TargetError, process_list,
+};
 pub use select::{Selection, SortBy, select};

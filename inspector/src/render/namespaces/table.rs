@@ -110,7 +110,7 @@ fn foot(list: &NamespaceList<'_>, shape: &Shape<'_>, look: &Look) -> String {
     let sum = (!rows.is_empty()).then(|| format!("{}{of} {namespaces}: {}.", rows.len(), kinds.join(", ")));
     let marked = shape.process.filter(|_| shape.tree.is_some() && !rows.is_empty());
     let marked = marked.map(|pid| format!("{} of process {pid} or of its children.", MARK.trim_start()));
-    coverage::below(sum.as_deref(), &list.coverage, marked.as_deref(), look)
+    coverage::foot_of(&list.coverage, sum.as_deref(), marked.as_deref(), look)
 }
 
 fn nothing(look: &Look) -> String {

@@ -188,11 +188,10 @@ impl<'a> Table<'a> {
             }
             match fact.owner {
                 // A user namespace's owner is its parent.
-                Some(owner) if fact.kind == Kind::User => {
-                    if fact.parent.is_none() && owner != fact.inode {
-                        list.push((self.number(Kind::User, owner), Below::Child(number)));
-                    }
+                Some(owner) if fact.kind == Kind::User && fact.parent.is_none() && owner != fact.inode => {
+                    list.push((self.number(Kind::User, owner), Below::Child(number)));
                 }
+                Some(_) if fact.kind == Kind::User => {}
                 Some(owner) => list.push((self.number(Kind::User, owner), Below::Owned(number))),
                 None => {}
             }

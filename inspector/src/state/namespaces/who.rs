@@ -64,10 +64,10 @@ impl Who {
         let mut who = Self::default();
         let mut pod_of_unit = vec![u32::MAX; model.units.list.len()];
         let mut names: Vec<(PodName, u32)> = Vec::with_capacity(model.pods.len());
-        for (number, (pod, owned)) in (0_u32..).zip(&model.pods) {
+        for (number, parts) in (0_u32..).zip(&model.pods) {
             // One at a time: all of them with all that they say would take more memory than everything else.
-            let assembled = pods::assemble(pod, owned, &model, &behaviours);
-            for unit in pod {
+            let assembled = pods::assemble(parts, &model, &behaviours);
+            for unit in &parts.units {
                 if let Some(slot) = pod_of_unit.get_mut(*unit) {
                     *slot = number;
                 }
@@ -104,7 +104,8 @@ impl Who {
         who.pods_in.sort_unstable();
         who.pods_in.dedup();
         who.in_namespace = in_namespace;
-        who.gaps = model.units.doubts;
+        who.gaps = pods::opaque(&model.units);
+        who.gaps.extend(model.units.doubts);
         who
     }
 
