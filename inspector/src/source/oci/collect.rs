@@ -14,8 +14,8 @@ use super::process::Processes;
 use super::roots::{self, Contents, Found, Root};
 use super::spec::{Spec, SpecMount, cgroup_of, namespace_inode};
 use crate::observation::{
-    Declaration, DeclaredContainer, Gap, Kind, Mount, MountKind, Origin, Runtime, RuntimeReport, RuntimeState,
-    RuntimeStatus,
+    Declaration, DeclaredContainer, Gap, Kind, Mount, MountKind, Origin, Runtime, RuntimeReport,
+    RuntimeState, RuntimeStatus,
 };
 use crate::source::endpoints::Endpoints;
 use crate::source::{Context, RuntimeFacts, TaskScan, cri, node};
@@ -62,7 +62,11 @@ pub async fn collect(context: &Context, scan: &TaskScan) -> RuntimeFacts {
         };
         let (mut others, mut of_daemons) = (0, 0);
         for (found, declared) in found {
-            if found.manager().is_some() { of_daemons += 1 } else { others += 1 };
+            if found.manager().is_some() {
+                of_daemons += 1
+            } else {
+                others += 1
+            };
             let mut container = container(found, declared, &root, &processes);
             if root.uid.is_some() {
                 keep_what_a_user_can_say(&mut container, &host, &processes);
@@ -135,7 +139,10 @@ fn container(
         pid: if lives { found.pid } else { 0 },
         start_ticks: found.start_ticks.filter(|_| lives),
         created_at: found.created_at,
-        cgroup: found.cgroup.or_else(|| cgroup_of(&found.id, cgroups_path, kernel)).filter(|path| path != "/"),
+        cgroup: found
+            .cgroup
+            .or_else(|| cgroup_of(&found.id, cgroups_path, kernel))
+            .filter(|path| path != "/"),
         infra_mark: cri::sandbox_mark(&found.spec),
         mounts: volumes(&found.spec, found.bundle.as_deref()),
         command: found.spec.process.args,
@@ -158,8 +165,7 @@ fn keep_what_a_user_can_say(
     container.cgroup = container.cgroup.take().filter(|path| kernel == Some(path.as_str()));
     container.declared.retain(|kind, declaration| {
         let inode = init.and_then(|task| task.namespaces.get(*kind));
-        *declaration != Declaration::Host
-            || inode.and_then(|inode| host.is_host(*kind, inode)) == Some(true)
+        *declaration != Declaration::Host || inode.and_then(|inode| host.is_host(*kind, inode)) == Some(true)
     });
 }
 
@@ -169,7 +175,9 @@ fn add(facts: &mut RuntimeFacts, container: DeclaredContainer) {
         None => facts.containers.push(container),
         Some(first) => {
             let why = format!("{} has a container of the same id, which stands", first.source);
-            facts.gaps.push(Gap::deciding(format!("container {}, by {}", container.id, container.source), why));
+            facts
+                .gaps
+                .push(Gap::deciding(format!("container {}, by {}", container.id, container.source), why));
         }
     }
 }
@@ -177,9 +185,8 @@ fn add(facts: &mut RuntimeFacts, container: DeclaredContainer) {
 /// The bind mounts that are volumes, by target.
 fn volumes(spec: &Spec, bundle: Option<&Path>) -> Vec<Mount> {
     let is_volume = |mount: &&SpecMount| {
-        let below = |folder: &str| {
-            mount.destination.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
-        };
+        let below =
+            |folder: &str| mount.destination.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
         let own = NO_VOLUMES.contains(&mount.destination.as_str()) || below("/proc") || below("/sys");
         mount.is_bind() && !own
     };

@@ -102,7 +102,8 @@ fn named(context: &Context, folder: &Path) -> Root {
     let uid = folder.metadata().ok().map(|data| data.uid()).filter(|uid| *uid != 0);
     let absolute = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
     let host = context.options.host_root.canonicalize().unwrap_or_else(|_| PathBuf::from("/"));
-    let path = absolute.strip_prefix(host).map_or_else(|_| folder.to_owned(), |below| Path::new("/").join(below));
+    let path =
+        absolute.strip_prefix(host).map_or_else(|_| folder.to_owned(), |below| Path::new("/").join(below));
     Root::new(context, path, uid)
 }
 
@@ -119,7 +120,9 @@ pub fn read(root: &Root) -> Contents {
         }
     };
     if root.uid.is_some() && names.len() > MAX_OF_USER {
-        let why = format!("it has more than {MAX_OF_USER} entries, more than a user is believed to have; the rest is left out");
+        let why = format!(
+            "it has more than {MAX_OF_USER} entries, more than a user is believed to have; the rest is left out"
+        );
         contents.gaps.push(Gap::deciding(format!("the containers of {}", root.path.display()), why));
     }
     for name in names.into_iter().take(if root.uid.is_some() { MAX_OF_USER } else { usize::MAX }) {

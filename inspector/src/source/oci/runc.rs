@@ -57,18 +57,20 @@ impl RuncConfig {
     /// The namespaces, as the specification would say them; `None` where there are none, as in no container of runc's.
     #[must_use]
     pub fn namespaces(&self) -> Option<Vec<SpecNamespace>> {
-        let name = |kind: &str| match kind {
-            "NEWNS" => "mount",
-            "NEWUTS" => "uts",
-            "NEWIPC" => "ipc",
-            "NEWPID" => "pid",
-            "NEWNET" => "network",
-            "NEWUSER" => "user",
-            "NEWCGROUP" => "cgroup",
-            "NEWTIME" => "time",
-            other => other,
-        }
-        .to_owned();
+        let name = |kind: &str| {
+            match kind {
+                "NEWNS" => "mount",
+                "NEWUTS" => "uts",
+                "NEWIPC" => "ipc",
+                "NEWPID" => "pid",
+                "NEWNET" => "network",
+                "NEWUSER" => "user",
+                "NEWCGROUP" => "cgroup",
+                "NEWTIME" => "time",
+                other => other,
+            }
+            .to_owned()
+        };
         let namespaces: Vec<_> = self
             .namespaces
             .iter()
