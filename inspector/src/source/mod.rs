@@ -7,6 +7,7 @@ pub mod behaviour;
 pub mod bpf;
 mod collect;
 pub mod cri;
+pub mod crio;
 pub mod docker;
 pub mod endpoints;
 pub mod grpc;

@@ -12,8 +12,10 @@ mod exits;
 mod grouping;
 mod index;
 mod links;
+pub mod namespaces;
 mod ownership;
 mod pods;
+pub mod processes;
 #[cfg(test)]
 mod tests;
 mod units;

@@ -4,7 +4,7 @@ mod identity;
 mod owners;
 mod pods;
 mod sandboxes;
-mod world;
+pub(super) mod world;
 
 use world::{World, id};
 
