@@ -176,13 +176,13 @@ fn end(mut daemon: Child) {
     let _ = daemon.wait();
 }
 
-fn signal(pid: u32, signal: Signal) {
+pub fn signal(pid: u32, signal: Signal) {
     if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
         let _ = kill_process(pid, signal);
     }
 }
 
-fn unmount_below(folder: &Path) {
+pub fn unmount_below(folder: &Path) {
     let mountinfo = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let below = mountinfo.lines().rev().filter_map(|line| line.split(' ').nth(4)).map(Path::new);
     for target in below.filter(|target| target.starts_with(folder)) {
