@@ -22,6 +22,8 @@ macro_rules! trials {
 
 
 
+mod crio;
+mod crio_layout;
 mod machine;
 mod plain;
 
@@ -35,6 +37,6 @@ fn main() -> ExitCode {
     {
         return machine::keep(Path::new(&folder));
     }
-    let trials = [plain::trials()];
+    let trials = [plain::trials(), crio::trials()];
     libtest_mimic::run(&libtest_mimic::Arguments::from_args(), trials.into_iter().flatten().collect()).exit_code()
 }
