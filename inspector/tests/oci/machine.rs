@@ -7,7 +7,6 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 
-use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::support::answer::{Answer, Ours};
@@ -40,7 +39,7 @@ pub fn keep(folder: &Path) -> ExitCode {
         if left.is_empty() {
             break;
         }
-        left.into_iter().for_each(|pid| keeper::signal(pid, Signal::KILL));
+        left.into_iter().for_each(|pid| keeper::kill(pid));
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
     keeper::unmount_below(folder);
@@ -189,7 +188,7 @@ impl Machine {
 
     /// Kills a process and waits until it is gone.
     pub fn kill(&self, pid: u32) {
-        keeper::signal(pid, Signal::KILL);
+        keeper::kill(pid);
         wait_until("the process ends", || truth::is_dead(pid));
     }
 }
