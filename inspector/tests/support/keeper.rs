@@ -199,7 +199,7 @@ fn signal(pid: u32, signal: Signal) {
     }
 }
 
-fn unmount_below(folder: &Path) {
+pub fn unmount_below(folder: &Path) {
     let mountinfo = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let below = mountinfo.lines().rev().filter_map(|line| line.split(' ').nth(4)).map(Path::new);
     for target in below.filter(|target| target.starts_with(folder)) {
