@@ -3,6 +3,7 @@
 //! xtask only starts other programs (cargo, apt, qemu) and judges what comes back; nothing of inspector's own work
 //! belongs here. Every command fails loudly when a part of it cannot be done: a skipped part is no success.
 
+mod bench;
 mod build;
 mod cargo;
 mod dist;
@@ -56,11 +57,42 @@ enum Command {
     Lint,
     /// Make the binary that ships: static, stripped, the eBPF object inside
     Dist,
+    /// Measure the program beside a peer, in the same run
+    Bench {
+        #[command(subcommand)]
+        what: Bench,
+    },
+    /// Make processes for a bench and hold them until standard input ends
+    #[command(hide = true)]
+    Population {
+        #[command(flatten)]
+        size: bench::Size,
+    },
+    /// Compare two lists of namespaces, lsns's and inspector's
+    #[command(hide = true)]
+    CheckRows {
+        /// What `lsns -l --json` wrote
+        lsns: std::path::PathBuf,
+        /// What `inspector namespaces -o json` wrote
+        inspector: std::path::PathBuf,
+    },
     /// Boot Debian's kernels under QEMU and compare eBPF with /proc on each
     Kernels {
         /// 5.10, 6.1, 6.12
         #[arg(default_values_t = [kernels::OLDEST.to_owned()])]
         versions: Vec<String>,
+    },
+}
+
+#[derive(Subcommand)]
+enum Bench {
+    /// `inspector namespaces -o json` against `lsns -l --json`, at 100 to 30,000 processes
+    Snapshot {
+        /// Only these populations: 100, 1k, 10k, "10k in 25k namespaces", 30k
+        only: Vec<String>,
+        /// Write the table into docs/performance.md
+        #[arg(long)]
+        write: bool,
     },
 }
 
@@ -72,6 +104,9 @@ fn main() -> ExitCode {
         Command::Test { filter } => test::test(&filter),
         Command::Lint => lint::lint(),
         Command::Dist => dist::dist().map(drop),
+        Command::Bench { what: Bench::Snapshot { only, write } } => bench::snapshot(&only, write),
+        Command::Population { size } => bench::population(size),
+        Command::CheckRows { lsns, inspector } => bench::check_rows(&lsns, &inspector),
         Command::Kernels { versions } => kernels::kernels(&versions),
     };
     match done {

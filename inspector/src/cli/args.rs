@@ -6,13 +6,16 @@ use std::time::Duration;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use crate::observation::{Kind, Runtime};
-use crate::render::Format;
-use crate::view::{SortBy, Verdict};
+use crate::render::{Format, NamespaceColumn};
+use crate::state::namespaces::Above;
+use crate::view::{NamespaceSort, SortBy, Verdict};
 
 const EXAMPLES: &str = "\
 Examples:
   inspector pods                      pods, who owns their namespaces, what is wrong
   inspector pods --verdict application-owned -o name
+  inspector namespaces --tree         every namespace, as lsns shows them and more
+  inspector ps busybox                who runs in a pod, with the pids seen inside
   inspector record node.rec           capture this node ...
   inspector pods --replay node.rec    ... and ask anywhere, without privileges
 
@@ -36,6 +39,36 @@ else nothing is cut off or wrapped. The JSON: docs/json.md, `inspector schema`.
 
 Exit codes: see inspector --help.";
 
+const NAMESPACES_EXAMPLES: &str = "\
+Examples:
+  inspector namespaces -t net,pid          two kinds of the eight
+  inspector namespaces -p 4711             those of one process
+  inspector namespaces --tree              PID and user namespaces below one another
+  inspector namespaces --tree=owner        everything below its user namespace
+  inspector namespaces --columns NS,TYPE,PROCS,PID --no-headers
+  inspector namespaces -o json | jq '.namespaces[] | select(.processes == 0)'
+      what only a bind mount, a descriptor or another namespace keeps
+
+Everything is listed, what no process is in too; --holders all looks for bind
+mounts in every mount namespace. The JSON: docs/json.md, `inspector schema
+namespaces`.
+
+Exit codes: see inspector --help.";
+
+const PS_EXAMPLES: &str = "\
+Examples:
+  inspector ps                             every PID namespace that containers share
+  inspector ps busybox                     what `docker exec busybox ps` shows, and whose
+                                           each process is, without a shell in it
+  inspector ps --all                       private PID namespaces too
+  inspector ps web -o json | jq '.processes[] | select(.container == null)'
+      who got into the pod from outside
+
+Where two things have one name: pod/NAME, container/NAME or pid/NUMBER.
+PODPID is the pid seen inside, PID and PPID those of this node's /proc.
+
+Exit codes: see inspector --help.";
+
 /// Which containers share which namespaces, who owns them, and what dies if the owner dies.
 #[derive(Debug, Parser)]
 #[command(name = "inspector", version, after_help = EXAMPLES, max_term_width = 110, subcommand_required = true)]
@@ -53,6 +86,10 @@ pub struct Cli {
 pub enum Command {
     /// The pods of this node: containers, namespaces shared, owners, verdicts, findings
     Pods(With<PodsArgs>),
+    /// Every namespace of this node: who is in it, who owns it, what keeps it, what it is below
+    Namespaces(With<NamespacesArgs>),
+    /// The processes of a shared PID namespace, with the pids seen inside, by container
+    Ps(With<PsArgs>),
     /// Write what is seen of this node into a file, for --replay
     Record(With<RecordArgs>),
     /// Build pods of plain Linux namespaces, show them, break them and remove them
@@ -82,6 +119,8 @@ impl Command {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Pods(_) => "pods",
+            Self::Namespaces(_) => "namespaces",
+            Self::Ps(_) => "ps",
             Self::Record(_) => "record",
             Self::Demo(_) => "demo",
             Self::Doctor(_) => "doctor",
@@ -94,6 +133,8 @@ impl Command {
     pub const fn global(&self) -> &Global {
         match self {
             Self::Pods(with) => &with.global,
+            Self::Namespaces(with) => &with.global,
+            Self::Ps(with) => &with.global,
             Self::Record(with) => &with.global,
             Self::Demo(with) => &with.global,
             Self::Doctor(with) => &with.global,
@@ -124,7 +165,8 @@ pub struct Global {
     /// Answer from a recording instead of this node; - is standard input
     #[arg(long, value_name = "FILE", help_heading = "Looking")]
     pub replay: Option<PathBuf>,
-    /// List pods without a living container and unmanaged groups of a single process too
+    /// List what is left out otherwise too: pods without a living container, unmanaged groups of a single process;
+    /// of processes, those in PID namespaces that no two containers share
     #[arg(long, help_heading = "Printing")]
     pub all: bool,
     /// How to print [default: table]
@@ -171,6 +213,52 @@ pub struct PodsArgs {
     pub verdict: Vec<Verdict>,
 }
 
+/// What `namespaces` can be asked for.
+#[derive(Clone, Debug, Default, Args)]
+#[command(after_help = NAMESPACES_EXAMPLES)]
+pub struct NamespacesArgs {
+    /// Only namespaces of this kind; repeatable, or a list with commas
+    #[arg(
+        short = 't',
+        long = "type",
+        value_enum,
+        value_delimiter = ',',
+        value_name = "KIND",
+        help_heading = "Choosing"
+    )]
+    pub kinds: Vec<Kind>,
+    /// Only the namespaces of this process or thread, and those that its children are born into
+    #[arg(short, long, value_name = "PID", help_heading = "Choosing")]
+    pub pid: Option<u32>,
+    /// Show what is below what: PID and user namespaces by `parent`, or all by the user namespace that is their `owner`
+    #[arg(long, value_enum, value_name = "BY", num_args = 0..=1, require_equals = true, default_missing_value = "parent",
+          help_heading = "Printing")]
+    pub tree: Option<Above>,
+    /// The columns of the table, such as NS,TYPE,PROCS,COMMAND
+    #[arg(
+        long,
+        value_enum,
+        ignore_case = true,
+        value_delimiter = ',',
+        value_name = "COLUMN",
+        help_heading = "Printing"
+    )]
+    pub columns: Vec<NamespaceColumn>,
+    /// Order of the namespaces [default: type]
+    #[arg(long, value_enum, value_name = "BY", conflicts_with = "tree", help_heading = "Printing")]
+    pub sort_by: Option<NamespaceSort>,
+}
+
+/// What `ps` can be asked for.
+#[derive(Clone, Debug, Default, Args)]
+#[command(after_help = PS_EXAMPLES)]
+pub struct PsArgs {
+    /// A pod (NAME, NS/NAME or the beginning of its id), a container (NAME or the beginning of its id) or a pid: list
+    /// the PID namespaces that it is in [default: those that two or more containers share]
+    #[arg(value_name = "TARGET", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub target: Option<String>,
+}
+
 /// What `record` needs.
 #[derive(Clone, Debug, Args)]
 pub struct RecordArgs {
@@ -204,6 +292,10 @@ pub struct SchemaArgs {
 pub enum Answer {
     /// `inspector pods -o json`
     Pods,
+    /// `inspector namespaces -o json`
+    Namespaces,
+    /// `inspector ps -o json`
+    Ps,
 }
 
 /// Which reader of processes.
@@ -284,6 +376,33 @@ value_enum!(SortBy, [Self::Name, Self::Namespace, Self::Verdict, Self::Started, 
         SortBy::Containers => "containers",
     }
 });
+
+value_enum!(Above, [Self::Parent, Self::Owner], |above| match above {
+    Above::Parent => "parent",
+    Above::Owner => "owner",
+});
+value_enum!(
+    NamespaceSort,
+    [Self::Type, Self::Ns, Self::Procs, Self::Threads, Self::Pid, Self::Containers],
+    |by| match by {
+        NamespaceSort::Type => "type",
+        NamespaceSort::Ns => "ns",
+        NamespaceSort::Procs => "procs",
+        NamespaceSort::Threads => "threads",
+        NamespaceSort::Pid => "pid",
+        NamespaceSort::Containers => "containers",
+    }
+);
+
+impl ValueEnum for NamespaceColumn {
+    fn value_variants<'a>() -> &'a [Self] {
+        &Self::ALL
+    }
+
+    fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
+        Some(clap::builder::PossibleValue::new(self.name()).aliases(self.name_in_lsns()))
+    }
+}
 
 /// `docker=/run/docker.sock`, `docker=unix:///run/docker.sock`.
 fn socket(text: &str) -> Result<(Runtime, PathBuf), String> {

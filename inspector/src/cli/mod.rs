@@ -7,8 +7,10 @@ mod connect;
 mod failure;
 mod input;
 mod logging;
+mod namespaces;
 mod output;
 mod pods;
+mod ps;
 mod record;
 mod resolve;
 mod terminal;
@@ -50,12 +52,16 @@ fn run(cli: &Cli) -> Result<(), Failure> {
     logging::start(global.verbose);
     match &cli.command {
         Command::Pods(with) => pods::run(&with.args, &settings),
+        Command::Namespaces(with) => namespaces::run(&with.args, &settings),
+        Command::Ps(with) => ps::run(&with.args, &settings),
         Command::Record(with) => record::run(&with.args, &settings),
         Command::Demo(with) => connect::run_demo(&with.args, &settings),
         Command::Doctor(with) => connect::run_doctor(&with.args, &settings),
         Command::Schema(with) => {
             let schema = match with.args.answer {
                 Answer::Pods => render::schema::pods(),
+                Answer::Namespaces => render::schema::namespaces(),
+                Answer::Ps => render::schema::processes(),
             };
             let text = render::json::pretty(&schema).map_err(|error| {
                 Failure::collect(format!("could not print the schema: {error}; this is a bug"))

@@ -54,7 +54,13 @@ pub async fn collect(context: &Context) -> Result<Observation, CollectError> {
 
 /// One look: runtimes first named by what the tasks show, tasks and pins around them.
 async fn look(context: &Context) -> Result<Observation, CollectError> {
+    let start = Instant::now();
     let (source, scan, declined) = tasks(context)?;
+    log::info!(
+        "{} tasks read by {source:?} in {:.1} ms",
+        scan.tasks.len(),
+        start.elapsed().as_secs_f64() * 1e3
+    );
     let reader = node::reader(context);
     let (host, unknown_host) = node::host_namespaces(&scan.tasks);
     let facts = runtimes(context, &scan).await;
