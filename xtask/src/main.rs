@@ -3,11 +3,14 @@
 //! xtask only starts other programs (cargo, apt, qemu) and judges what comes back; nothing of inspector's own work
 //! belongs here. Every command fails loudly when a part of it cannot be done: a skipped part is no success.
 
+mod apt;
 mod build;
 mod cargo;
 mod dist;
+mod guest;
 mod kernels;
 mod lint;
+mod qemu;
 mod setup;
 mod sh;
 mod test;
@@ -56,6 +59,12 @@ enum Command {
     Lint,
     /// Make the binary that ships: static, stripped, the eBPF object inside
     Dist,
+    /// Boot a Debian node with systemd under QEMU and run tests in it, on real Docker and Podman
+    Guest {
+        /// node, docker, plain, tasks, each with `=FILTER` if not its usual tests are wanted; all without any
+        #[arg(value_name = "TEST")]
+        tests: Vec<String>,
+    },
     /// Boot Debian's kernels under QEMU and compare eBPF with /proc on each
     Kernels {
         /// 5.10, 6.1, 6.12
@@ -72,6 +81,7 @@ fn main() -> ExitCode {
         Command::Test { filter } => test::test(&filter),
         Command::Lint => lint::lint(),
         Command::Dist => dist::dist().map(drop),
+        Command::Guest { tests } => guest::guest(&tests),
         Command::Kernels { versions } => kernels::kernels(&versions),
     };
     match done {

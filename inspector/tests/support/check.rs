@@ -112,7 +112,11 @@ fn is_true(container: &Container, fact: Option<&(Truth, usize)>, ours: &Ours) {
     assert_eq!(row.get("exit"), None);
     let moment = |value: &Value| value.as_str().unwrap().parse::<Timestamp>().unwrap();
     let apart = moment(&row["startedAt"]).duration_since(moment(&inspect["State"]["StartedAt"]));
-    assert!(apart.unsigned_abs() < patience(Duration::from_secs(2)), "{} started {apart:?} off", container.name);
+    assert!(
+        apart.unsigned_abs() < patience(Duration::from_secs(2)),
+        "{} started {apart:?} off",
+        container.name
+    );
 }
 
 /// A pod lists exactly the namespaces that it has to, with those who are in them.

@@ -13,7 +13,8 @@ use std::time::Duration;
 pub fn compile(name: &str, folder: &Path) -> Result<PathBuf, String> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/support/c/{name}.c"));
     let binary = folder.join(name);
-    if let Some(built) = std::env::var_os("INSPECTOR_TEST_HELPERS").map(|built| Path::new(&built).join(name)) {
+    if let Some(built) = std::env::var_os("INSPECTOR_TEST_HELPERS").map(|built| Path::new(&built).join(name))
+    {
         let copied = fs::copy(&built, &binary).map_err(|error| format!("{}: {error}", built.display()));
         return copied.map(|_| binary);
     }
