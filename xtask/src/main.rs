@@ -3,12 +3,15 @@
 //! xtask only starts other programs (cargo, apt, qemu) and judges what comes back; nothing of inspector's own work
 //! belongs here. Every command fails loudly when a part of it cannot be done: a skipped part is no success.
 
+mod apt;
 mod bench;
 mod build;
 mod cargo;
 mod dist;
+mod guest;
 mod kernels;
 mod lint;
+mod qemu;
 mod setup;
 mod sh;
 mod test;
@@ -76,6 +79,12 @@ enum Command {
         /// What `inspector namespaces -o json` wrote
         inspector: std::path::PathBuf,
     },
+    /// Boot a Debian node with systemd under QEMU and run tests in it, on real Docker and Podman
+    Guest {
+        /// node, docker, plain, tasks, each with `=FILTER` if not its usual tests are wanted; all without any
+        #[arg(value_name = "TEST")]
+        tests: Vec<String>,
+    },
     /// Boot Debian's kernels under QEMU and compare eBPF with /proc on each
     Kernels {
         /// 5.10, 6.1, 6.12
@@ -107,6 +116,7 @@ fn main() -> ExitCode {
         Command::Bench { what: Bench::Snapshot { only, write } } => bench::snapshot(&only, write),
         Command::Population { size } => bench::population(size),
         Command::CheckRows { lsns, inspector } => bench::check_rows(&lsns, &inspector),
+        Command::Guest { tests } => guest::guest(&tests),
         Command::Kernels { versions } => kernels::kernels(&versions),
     };
     match done {

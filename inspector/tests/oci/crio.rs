@@ -101,7 +101,11 @@ fn a_shared_pid_namespace_has_a_pause() {
     expect(ours.container(&app.id), [("declared/pid", json!("pod")), ("declared/net", json!("pod"))]);
     expect(
         namespace(ours.the_pod(), "pid"),
-        [("owner/container", json!(pause.id)), ("owner/class", json!("pause")), ("owner/pid", json!(pause.pid))],
+        [
+            ("owner/container", json!(pause.id)),
+            ("owner/class", json!("pause")),
+            ("owner/pid", json!(pause.pid)),
+        ],
     );
     assert_eq!(ours.findings_of("PNS001"), []);
 }
@@ -147,7 +151,12 @@ fn pins_outlive_every_container() {
     is_pinned(&pod, ours.the_pod(), "net");
     expect(
         ours.container(&app.id),
-        [("state", json!("exited")), ("initPid", json!(0)), ("exit/code", json!(137)), ("name", json!("app"))],
+        [
+            ("state", json!("exited")),
+            ("initPid", json!(0)),
+            ("exit/code", json!(137)),
+            ("name", json!("app")),
+        ],
     );
 }
 

@@ -47,7 +47,8 @@ fn next_id() -> String {
 /// The folders of a container: what outlives a boot, and what does not.
 fn folders(machine: &Machine, id: &str) -> [PathBuf; 2] {
     ["root", "runroot"].map(|root| {
-        let folder = machine.folder.join("storage").join(root).join("overlay-containers").join(id).join("userdata");
+        let folder =
+            machine.folder.join("storage").join(root).join("overlay-containers").join(id).join("userdata");
         fs::create_dir_all(&folder).unwrap();
         folder
     })
@@ -87,7 +88,13 @@ impl<'m> Pod<'m> {
         std::iter::once(("pid", pid)).chain(pins).collect()
     }
 
-    fn spec(&self, id: &str, command: &[&str], namespaces: &[(&str, Option<String>)], annotations: Value) -> Value {
+    fn spec(
+        &self,
+        id: &str,
+        command: &[&str],
+        namespaces: &[(&str, Option<String>)],
+        annotations: Value,
+    ) -> Value {
         let mut spec = self.machine.spec(id, command, namespaces);
         spec["linux"]["cgroupsPath"] = json!(self.cgroup(id));
         spec["annotations"] = annotations;
