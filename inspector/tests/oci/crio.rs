@@ -101,7 +101,11 @@ fn a_shared_pid_namespace_has_a_pause() {
     expect(ours.container(&app.id), [("declared/pid", json!("pod")), ("declared/net", json!("pod"))]);
     expect(
         namespace(ours.the_pod(), "pid"),
-        [("owner/container", json!(pause.id)), ("owner/class", json!("pause")), ("owner/pid", json!(pause.pid))],
+        [
+            ("owner/container", json!(pause.id)),
+            ("owner/class", json!("pause")),
+            ("owner/pid", json!(pause.pid)),
+        ],
     );
     assert_eq!(ours.findings_of("PNS001"), []);
 }
@@ -147,7 +151,12 @@ fn pins_outlive_every_container() {
     is_pinned(&pod, ours.the_pod(), "net");
     expect(
         ours.container(&app.id),
-        [("state", json!("exited")), ("initPid", json!(0)), ("exit/code", json!(137)), ("name", json!("app"))],
+        [
+            ("state", json!("exited")),
+            ("initPid", json!(0)),
+            ("exit/code", json!(137)),
+            ("name", json!("app")),
+        ],
     );
 }
 
@@ -167,6 +176,8 @@ fn two_pods_stay_two() {
     assert_eq!(ours.pod_of(&a.id)["id"], json!(one.id));
     assert_eq!(ours.pod_of(&b.id)["id"], json!(other.id));
     assert_eq!(ours.pod_of(&intruder.id)["id"], json!(other.id));
+    expect(ours.pod_of(&a.id), [("verdict", json!("runtime-pinned"))]);
+    assert_eq!(namespace(ours.pod_of(&a.id), "net")["owner"]["container"], json!(one.id));
 }
 
 fn a_killed_pause() {

@@ -47,7 +47,8 @@ fn next_id() -> String {
 /// The folders of a container: what outlives a boot, and what does not.
 fn folders(machine: &Machine, id: &str) -> [PathBuf; 2] {
     ["root", "runroot"].map(|root| {
-        let folder = machine.folder.join("storage").join(root).join("overlay-containers").join(id).join("userdata");
+        let folder =
+            machine.folder.join("storage").join(root).join("overlay-containers").join(id).join("userdata");
         fs::create_dir_all(&folder).unwrap();
         folder
     })
@@ -69,7 +70,10 @@ impl<'m> Pod<'m> {
         let uuid = format!("5c1f0e5e-0000-4000-8000-{}", &id[52..]);
         let maker = Helper::start(&["new", "net,ipc,uts", "/bin/busybox", "sleep", "1000"]);
         let pid = maker.command_pid();
-        let net = if wish.host_network { 1 } else { pid };
+        // The tests' own network is the host's, and their own entry in /proc is readable where PID 1's is not.
+        let own = std::process::id();
+        assert_eq!(truth::namespace(own, "net"), Some(truth::host_namespace("net")));
+        let net = if wish.host_network { own } else { pid };
         let pins = vec![
             ("ipc", pin(machine, "ipc", &uuid, pid)),
             ("network", pin(machine, "net", &uuid, net)),
@@ -87,7 +91,13 @@ impl<'m> Pod<'m> {
         std::iter::once(("pid", pid)).chain(pins).collect()
     }
 
-    fn spec(&self, id: &str, command: &[&str], namespaces: &[(&str, Option<String>)], annotations: Value) -> Value {
+    fn spec(
+        &self,
+        id: &str,
+        command: &[&str],
+        namespaces: &[(&str, Option<String>)],
+        annotations: Value,
+    ) -> Value {
         let mut spec = self.machine.spec(id, command, namespaces);
         spec["linux"]["cgroupsPath"] = json!(self.cgroup(id));
         spec["annotations"] = annotations;

@@ -35,7 +35,8 @@ pub fn keep(folder: &Path) -> ExitCode {
             || fs::read_link(format!("/proc/{pid}/root")).is_ok_and(|root| root.starts_with(folder))
     };
     for _ in 0..100 {
-        let left: Vec<u32> = truth::pids().into_iter().filter(mine).filter(|pid| !truth::is_dead(*pid)).collect();
+        let left: Vec<u32> =
+            truth::pids().into_iter().filter(mine).filter(|pid| !truth::is_dead(*pid)).collect();
         if left.is_empty() {
             break;
         }
@@ -66,7 +67,16 @@ impl Machine {
             .spawn()
             .unwrap();
         let bin = folder.join("rootfs/bin");
-        for name in ["rootfs/bin", "rootfs/proc", "rootfs/dev", "rootfs/sys", "rootfs/data", "runc", "crun", "bundles"] {
+        for name in [
+            "rootfs/bin",
+            "rootfs/proc",
+            "rootfs/dev",
+            "rootfs/sys",
+            "rootfs/data",
+            "runc",
+            "crun",
+            "bundles",
+        ] {
             fs::create_dir_all(folder.join(name)).unwrap();
         }
         fs::copy("/bin/busybox", bin.join("busybox")).unwrap();
@@ -161,7 +171,10 @@ impl Machine {
         };
         let (bpf, procfs) = (ask("--source=bpf"), ask("--source=procfs"));
         for gap in procfs.gaps() {
-            assert!(!ids.iter().any(|id| gap.starts_with(&format!("container {id},"))), "a gap about our containers: {gap}");
+            assert!(
+                !ids.iter().any(|id| gap.starts_with(&format!("container {id},"))),
+                "a gap about our containers: {gap}"
+            );
         }
         let of = |answer: &Answer| {
             let mut ours = answer.ours(ids);
@@ -177,7 +190,10 @@ impl Machine {
         let (ours, other) = (of(&bpf), of(&procfs));
         assert_eq!(ours, other, "the iterator (left) and /proc (right) differ");
         for container in containers {
-            let Some(truth) = truth::Truth::of(container.pid).filter(|_| !truth::is_dead(container.pid)) else { continue };
+            let Some(truth) = truth::Truth::of(container.pid).filter(|_| !truth::is_dead(container.pid))
+            else {
+                continue;
+            };
             let row = ours.container(&container.id);
             assert_eq!(row["initPid"], truth.pid, "{row:#}");
             assert_eq!(row["namespaces"], serde_json::to_value(&truth.namespaces).unwrap(), "{row:#}");

@@ -20,8 +20,6 @@ macro_rules! trials {
     };
 }
 
-
-
 mod crio;
 mod crio_layout;
 mod machine;
@@ -38,5 +36,6 @@ fn main() -> ExitCode {
         return machine::keep(Path::new(&folder));
     }
     let trials = [plain::trials(), crio::trials()];
-    libtest_mimic::run(&libtest_mimic::Arguments::from_args(), trials.into_iter().flatten().collect()).exit_code()
+    libtest_mimic::run(&libtest_mimic::Arguments::from_args(), trials.into_iter().flatten().collect())
+        .exit_code()
 }

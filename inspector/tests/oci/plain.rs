@@ -23,7 +23,8 @@ trials![
 const OWN: [(&str, Option<String>); 4] = [("pid", None), ("network", None), ("ipc", None), ("uts", None)];
 
 fn joiner(m: &Machine, id: &str, owner: &Container) -> Container {
-    let joined = [("pid", None), ("network", ns(owner.pid, "net")), ("ipc", ns(owner.pid, "ipc")), ("uts", None)];
+    let joined =
+        [("pid", None), ("network", ns(owner.pid, "net")), ("ipc", ns(owner.pid, "ipc")), ("uts", None)];
     m.run(id, &["/bin/busybox", "sleep", "1000"], &joined)
 }
 
@@ -32,7 +33,10 @@ fn a_pause_owns() {
     let pause = m.run("o.pause", &["/pause"], &OWN);
     let (one, two) = (joiner(&m, "o.one", &pause), joiner(&m, "o.two", &pause));
     let ours = m.agreed(&m.runc_flag(), &[&pause, &one, &two], &[]);
-    expect(ours.the_pod(), [("verdict", json!("pause-owned")), ("id", json!("o.pause")), ("origin", json!("oci"))]);
+    expect(
+        ours.the_pod(),
+        [("verdict", json!("pause-owned")), ("id", json!("o.pause")), ("origin", json!("oci"))],
+    );
     for kind in ["net", "ipc"] {
         let shared = namespace(ours.the_pod(), kind);
         assert_eq!(strings(shared, "sharedBy"), ["o.one", "o.pause", "o.two"]);
@@ -40,7 +44,10 @@ fn a_pause_owns() {
     }
     let row = ours.container("o.one");
     assert_eq!(row["declared"]["net"], "container:o.pause");
-    assert_eq!((&row["cgroup"], &row["name"], &row["runtime"]), (&json!(m.cgroup("o.one")), &json!("o.one"), &json!("oci")));
+    assert_eq!(
+        (&row["cgroup"], &row["name"], &row["runtime"]),
+        (&json!(m.cgroup("o.one")), &json!("o.one"), &json!("oci"))
+    );
     assert_eq!(ours.findings_of("PNS001"), []);
 }
 
@@ -73,7 +80,15 @@ fn a_stopped_container_is_exited() {
     assert!(ours.pods.is_empty());
     let ours = m.agreed(&m.runc_flag(), &[&gone], &["--all"]);
     let row = ours.container("gone");
-    expect(row, [("state", json!("exited")), ("initPid", json!(0)), ("processes", json!(0)), ("namespaces", json!({}))]);
+    expect(
+        row,
+        [
+            ("state", json!("exited")),
+            ("initPid", json!(0)),
+            ("processes", json!(0)),
+            ("namespaces", json!({})),
+        ],
+    );
 }
 
 fn a_recycled_pid_is_not_believed() {
@@ -118,7 +133,14 @@ fn hostile_folders_are_gaps() {
     for name in ["fifo", "link", "junk", "other", "huge"] {
         fs::create_dir(root.join(name)).unwrap();
     }
-    rustix::fs::mknodat(rustix::fs::CWD, root.join("fifo/state.json"), rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        root.join("fifo/state.json"),
+        rustix::fs::FileType::Fifo,
+        0o600.into(),
+        0,
+    )
+    .unwrap();
     std::os::unix::fs::symlink("../good/state.json", root.join("link/state.json")).unwrap();
     fs::write(root.join("junk/state.json"), b"{\"id\":\x00\xff").unwrap();
     fs::copy(root.join("good/state.json"), root.join("other/state.json")).unwrap();
@@ -135,7 +157,8 @@ fn hostile_folders_are_gaps() {
 }
 
 fn a_folder_that_is_not_there() {
-    let answer = Answer::of(inspector(["pods", "-o", "json", "--source=procfs", "--socket=oci=/nonexistent/runc"]));
+    let answer =
+        Answer::of(inspector(["pods", "-o", "json", "--source=procfs", "--socket=oci=/nonexistent/runc"]));
     assert_eq!(answer.status("/nonexistent/runc"), "absent");
     assert!(answer.gaps().iter().any(|gap| gap.contains("/nonexistent/runc")));
 }

@@ -109,12 +109,14 @@ struct Dead {
 /// the runtime still has written down: the last container with that init that was there when the joiner was created.
 fn name_the_dead(containers: &mut [DeclaredContainer], dead: &[Dead]) {
     for container in containers {
-        let (Some(created), uid, own) = (container.created_at, container.word_of_uid, container.id.clone()) else {
+        let (Some(created), uid, own) = (container.created_at, container.word_of_uid, container.id.clone())
+        else {
             continue;
         };
         for declaration in container.declared.values_mut() {
             let Declaration::Path { path, .. } = declaration else { continue };
-            let meant = path.strip_prefix("/proc/").and_then(|path| path.split('/').next()?.parse::<u32>().ok());
+            let meant =
+                path.strip_prefix("/proc/").and_then(|path| path.split('/').next()?.parse::<u32>().ok());
             let meant = dead
                 .iter()
                 .filter(|it| Some(it.pid) == meant && it.uid == uid && it.created < created && it.id != own)
