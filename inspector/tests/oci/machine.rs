@@ -40,7 +40,7 @@ pub fn keep(folder: &Path) -> ExitCode {
         if left.is_empty() {
             break;
         }
-        left.into_iter().for_each(|pid| keeper::kill(pid));
+        left.into_iter().for_each(keeper::kill);
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
     keeper::unmount_below(folder);
