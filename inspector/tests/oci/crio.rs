@@ -176,6 +176,8 @@ fn two_pods_stay_two() {
     assert_eq!(ours.pod_of(&a.id)["id"], json!(one.id));
     assert_eq!(ours.pod_of(&b.id)["id"], json!(other.id));
     assert_eq!(ours.pod_of(&intruder.id)["id"], json!(other.id));
+    expect(ours.pod_of(&a.id), [("verdict", json!("runtime-pinned"))]);
+    assert_eq!(namespace(ours.pod_of(&a.id), "net")["owner"]["container"], json!(one.id));
 }
 
 fn a_killed_pause() {

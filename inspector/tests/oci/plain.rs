@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::json;
 
 use crate::machine::{Container, Machine, ns};
-use crate::support::answer::{Answer, expect, namespace, strings};
+use crate::support::answer::{Answer, containers, expect, namespace, strings};
 use crate::support::run::inspector;
 use crate::support::truth;
 
@@ -16,6 +16,7 @@ trials![
     a_stopped_container_is_exited,
     a_recycled_pid_is_not_believed,
     crun_without_cgroups,
+    a_users_word_is_good_for_that_users_processes,
     hostile_folders_are_gaps,
     a_folder_that_is_not_there,
 ];
@@ -161,4 +162,27 @@ fn a_folder_that_is_not_there() {
         Answer::of(inspector(["pods", "-o", "json", "--source=procfs", "--socket=oci=/nonexistent/runc"]));
     assert_eq!(answer.status("/nonexistent/runc"), "absent");
     assert!(answer.gaps().iter().any(|gap| gap.contains("/nonexistent/runc")));
+}
+
+fn a_users_word_is_good_for_that_users_processes() {
+    let m = Machine::new();
+    let roots = m.run("roots", &["/pause"], &OWN);
+    // A user writes down root's container as one of the user's own.
+    let (folder, theirs) = (m.folder.join("user"), m.folder.join("user/mine"));
+    fs::create_dir_all(&theirs).unwrap();
+    let state = fs::read_to_string(m.folder.join("runc/roots/state.json")).unwrap();
+    fs::write(theirs.join("state.json"), state.replace("\"id\":\"roots\"", "\"id\":\"mine\"")).unwrap();
+    for path in [&folder, &theirs, &theirs.join("state.json")] {
+        std::os::unix::fs::chown(path, Some(1234), Some(1234)).unwrap();
+    }
+    let flag = format!("--socket=oci={}", folder.display());
+    let answer = Answer::of(inspector(["pods", "--all", "-o", "json", "--source=procfs", &flag]));
+    let rows: Vec<_> =
+        answer.json["pods"].as_array().unwrap().iter().flat_map(|pod| containers(pod)).collect();
+    let claims = |row: &&&serde_json::Value| row["id"] == "mine" && row["initPid"] == roots.pid;
+    assert_eq!(rows.iter().filter(claims).count(), 0, "{rows:#?}");
+    // Nor is a file in the user's folder believed that is another's.
+    std::os::unix::fs::chown(theirs.join("state.json"), Some(4321), Some(4321)).unwrap();
+    let answer = Answer::of(inspector(["pods", "--all", "-o", "json", "--source=procfs", &flag]));
+    assert!(answer.gaps().iter().any(|gap| gap.contains("4321")), "{:#?}", answer.gaps());
 }
