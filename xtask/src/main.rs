@@ -4,6 +4,7 @@
 //! belongs here. Every command fails loudly when a part of it cannot be done: a skipped part is no success.
 
 mod apt;
+mod bench;
 mod build;
 mod cargo;
 mod dist;
@@ -59,6 +60,25 @@ enum Command {
     Lint,
     /// Make the binary that ships: static, stripped, the eBPF object inside
     Dist,
+    /// Measure the program beside a peer, in the same run
+    Bench {
+        #[command(subcommand)]
+        what: Bench,
+    },
+    /// Make processes for a bench and hold them until standard input ends
+    #[command(hide = true)]
+    Population {
+        #[command(flatten)]
+        size: bench::Size,
+    },
+    /// Compare two lists of namespaces, lsns's and inspector's
+    #[command(hide = true)]
+    CheckRows {
+        /// What `lsns -l --json` wrote
+        lsns: std::path::PathBuf,
+        /// What `inspector namespaces -o json` wrote
+        inspector: std::path::PathBuf,
+    },
     /// Boot a Debian node with systemd under QEMU and run tests in it, on real Docker and Podman
     Guest {
         /// node, docker, plain, tasks, each with `=FILTER` if not its usual tests are wanted; all without any
@@ -75,6 +95,18 @@ enum Command {
     },
 }
 
+#[derive(Subcommand)]
+enum Bench {
+    /// `inspector namespaces -o json` against `lsns -l --json`, at 100 to 30,000 processes
+    Snapshot {
+        /// Only these populations: 100, 1k, 10k, "10k in 25k namespaces", 30k
+        only: Vec<String>,
+        /// Write the table into docs/performance.md
+        #[arg(long)]
+        write: bool,
+    },
+}
+
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Setup { tests } => setup::setup(tests),
@@ -83,6 +115,9 @@ fn main() -> ExitCode {
         Command::Test { filter } => test::test(&filter),
         Command::Lint => lint::lint(),
         Command::Dist => dist::dist().map(drop),
+        Command::Bench { what: Bench::Snapshot { only, write } } => bench::snapshot(&only, write),
+        Command::Population { size } => bench::population(size),
+        Command::CheckRows { lsns, inspector } => bench::check_rows(&lsns, &inspector),
         Command::Guest { tests } => guest::guest(&tests),
         Command::Kernels { versions, bless } => kernels::kernels(&versions, bless),
     };

@@ -3,16 +3,19 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 use crate::observation::{Kind, Runtime};
-use crate::render::Format;
-use crate::view::{SortBy, Verdict};
+use crate::render::{Format, NamespaceColumn};
+use crate::state::namespaces::Above;
+use crate::view::{NamespaceSort, SortBy, Verdict};
 
 const EXAMPLES: &str = "\
 Examples:
   inspector pods                      pods, who owns their namespaces, what is wrong
   inspector pods --verdict application-owned -o name
+  inspector namespaces --tree         every namespace, as lsns shows them and more
+  inspector ps busybox                who runs in a pod, with the pids seen inside
   inspector record node.rec           capture this node ...
   inspector pods --replay node.rec    ... and ask anywhere, without privileges
 
@@ -36,6 +39,48 @@ else nothing is cut off or wrapped. The JSON: docs/json.md, `inspector schema`.
 
 Exit codes: see inspector --help.";
 
+const NAMESPACES_EXAMPLES: &str = "\
+Examples:
+  inspector namespaces -t net,pid          two kinds of the eight
+  inspector namespaces -p 4711             those of one process
+  inspector namespaces --tree              PID and user namespaces below one another
+  inspector namespaces --tree=owner        everything below its user namespace
+  inspector namespaces --columns NS,TYPE,PROCS,PID --no-headers
+  inspector namespaces -o json | jq '.namespaces[] | select(.processes == 0)'
+      what only a bind mount, a descriptor or another namespace keeps
+
+Everything is listed, what no process is in too; --holders all looks for bind
+mounts in every mount namespace. The JSON: docs/json.md, `inspector schema
+namespaces`.
+
+Exit codes: see inspector --help.";
+
+const PS_EXAMPLES: &str = "\
+Examples:
+  inspector ps                             every PID namespace that containers share
+  inspector ps busybox                     what `docker exec busybox ps` shows, and whose
+                                           each process is, without a shell in it
+  inspector ps --all                       private PID namespaces too
+  inspector ps web -o json | jq '.processes[] | select(.container == null)'
+      who got into the pod from outside
+
+Where two things have one name: pod/NAME, container/NAME or pid/NUMBER.
+PODPID is the pid seen inside, PID and PPID those of this node's /proc.
+
+Exit codes: see inspector --help.";
+
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  source <(inspector completions bash)     in this shell
+  inspector completions bash > /etc/bash_completion.d/inspector
+  inspector completions zsh > /usr/local/share/zsh/site-functions/_inspector
+  inspector completions fish > ~/.config/fish/completions/inspector.fish";
+
+const MAN_EXAMPLES: &str = "\
+Examples:
+  inspector man pods | man -l -
+  inspector man --dir /usr/local/share/man/man1";
+
 /// Which containers share which namespaces, who owns them, and what dies if the owner dies.
 #[derive(Debug, Parser)]
 #[command(name = "inspector", version, after_help = EXAMPLES, max_term_width = 110, subcommand_required = true)]
@@ -53,6 +98,10 @@ pub struct Cli {
 pub enum Command {
     /// The pods of this node: containers, namespaces shared, owners, verdicts, findings
     Pods(With<PodsArgs>),
+    /// Every namespace of this node: who is in it, who owns it, what keeps it, what it is below
+    Namespaces(With<NamespacesArgs>),
+    /// The processes of a shared PID namespace, with the pids seen inside, by container
+    Ps(With<PsArgs>),
     /// Write what is seen of this node into a file, for --replay
     Record(With<RecordArgs>),
     /// Build pods of plain Linux namespaces, show them, break them and remove them
@@ -61,6 +110,10 @@ pub enum Command {
     Doctor(With<DoctorArgs>),
     /// Print the JSON Schema of an answer
     Schema(With<SchemaArgs>),
+    /// Print what a shell needs to complete inspector's command lines
+    Completions(With<CompletionsArgs>),
+    /// Print a manual page, or write all of them
+    Man(With<ManArgs>),
 }
 
 /// What a command can be told, its own flags and the ones of all commands.
@@ -82,10 +135,14 @@ impl Command {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Pods(_) => "pods",
+            Self::Namespaces(_) => "namespaces",
+            Self::Ps(_) => "ps",
             Self::Record(_) => "record",
             Self::Demo(_) => "demo",
             Self::Doctor(_) => "doctor",
             Self::Schema(_) => "schema",
+            Self::Completions(_) => "completions",
+            Self::Man(_) => "man",
         }
     }
 
@@ -94,10 +151,14 @@ impl Command {
     pub const fn global(&self) -> &Global {
         match self {
             Self::Pods(with) => &with.global,
+            Self::Namespaces(with) => &with.global,
+            Self::Ps(with) => &with.global,
             Self::Record(with) => &with.global,
             Self::Demo(with) => &with.global,
             Self::Doctor(with) => &with.global,
             Self::Schema(with) => &with.global,
+            Self::Completions(with) => &with.global,
+            Self::Man(with) => &with.global,
         }
     }
 }
@@ -109,22 +170,23 @@ pub struct Global {
     #[arg(long, value_enum, value_name = "SOURCE", help_heading = "Looking")]
     pub source: Option<Source>,
     /// Where the host's /proc, /run, /var/lib and /sys/fs/cgroup are to be seen [default: /]
-    #[arg(long, value_name = "DIR", help_heading = "Looking")]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, help_heading = "Looking")]
     pub host_root: Option<PathBuf>,
     /// Ask that runtime (docker, containerd, cri-o, podman) at this socket, or read this folder of its (oci: a root of
     /// runc or crun), and nowhere else; repeatable
-    #[arg(long = "socket", value_name = "RUNTIME=PATH", value_parser = socket, action = ArgAction::Append, help_heading = "Looking")]
+    #[arg(long = "socket", value_name = "RUNTIME=PATH", value_parser = socket, value_hint = ValueHint::Other, action = ArgAction::Append, help_heading = "Looking")]
     pub sockets: Vec<(Runtime, PathBuf)>,
     /// How long everything together may take, such as 500ms or 2m; what is late becomes a gap [default: 30s]
-    #[arg(long, value_name = "DURATION", value_parser = timeout, help_heading = "Looking")]
+    #[arg(long, value_name = "DURATION", value_parser = timeout, value_hint = ValueHint::Other, help_heading = "Looking")]
     pub timeout: Option<Duration>,
     /// Look for pins of namespaces in the host's and the runtimes' mount namespaces, or in every one [default: host]
     #[arg(long, value_enum, value_name = "WHERE", help_heading = "Looking")]
     pub holders: Option<Holders>,
     /// Answer from a recording instead of this node; - is standard input
-    #[arg(long, value_name = "FILE", help_heading = "Looking")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Looking")]
     pub replay: Option<PathBuf>,
-    /// List pods without a living container and unmanaged groups of a single process too
+    /// List what is left out otherwise too: pods without a living container, unmanaged groups of a single process;
+    /// of processes, those in PID namespaces that no two containers share
     #[arg(long, help_heading = "Printing")]
     pub all: bool,
     /// How to print [default: table]
@@ -171,11 +233,57 @@ pub struct PodsArgs {
     pub verdict: Vec<Verdict>,
 }
 
+/// What `namespaces` can be asked for.
+#[derive(Clone, Debug, Default, Args)]
+#[command(after_help = NAMESPACES_EXAMPLES)]
+pub struct NamespacesArgs {
+    /// Only namespaces of this kind; repeatable, or a list with commas
+    #[arg(
+        short = 't',
+        long = "type",
+        value_enum,
+        value_delimiter = ',',
+        value_name = "KIND",
+        help_heading = "Choosing"
+    )]
+    pub kinds: Vec<Kind>,
+    /// Only the namespaces of this process or thread, and those that its children are born into
+    #[arg(short, long, value_name = "PID", help_heading = "Choosing")]
+    pub pid: Option<u32>,
+    /// Show what is below what: PID and user namespaces by `parent`, or all by the user namespace that is their `owner`
+    #[arg(long, value_enum, value_name = "BY", num_args = 0..=1, require_equals = true, default_missing_value = "parent",
+          help_heading = "Printing")]
+    pub tree: Option<Above>,
+    /// The columns of the table, such as NS,TYPE,PROCS,COMMAND
+    #[arg(
+        long,
+        value_enum,
+        ignore_case = true,
+        value_delimiter = ',',
+        value_name = "COLUMN",
+        help_heading = "Printing"
+    )]
+    pub columns: Vec<NamespaceColumn>,
+    /// Order of the namespaces [default: type]
+    #[arg(long, value_enum, value_name = "BY", conflicts_with = "tree", help_heading = "Printing")]
+    pub sort_by: Option<NamespaceSort>,
+}
+
+/// What `ps` can be asked for.
+#[derive(Clone, Debug, Default, Args)]
+#[command(after_help = PS_EXAMPLES)]
+pub struct PsArgs {
+    /// A pod (NAME, NS/NAME or the beginning of its id), a container (NAME or the beginning of its id) or a pid: list
+    /// the PID namespaces that it is in [default: those that two or more containers share]
+    #[arg(value_name = "TARGET", value_hint = ValueHint::Other, value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub target: Option<String>,
+}
+
 /// What `record` needs.
 #[derive(Clone, Debug, Args)]
 pub struct RecordArgs {
     /// The file, replaced in one step and readable by you only; - is standard output
-    #[arg(value_name = "FILE")]
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub file: PathBuf,
 }
 
@@ -199,11 +307,36 @@ pub struct SchemaArgs {
     pub answer: Answer,
 }
 
+/// What `completions` needs.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = COMPLETIONS_EXAMPLES)]
+pub struct CompletionsArgs {
+    /// For which shell
+    #[arg(value_enum, value_name = "SHELL")]
+    pub shell: clap_complete::Shell,
+}
+
+/// What `man` can be asked for.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = MAN_EXAMPLES)]
+pub struct ManArgs {
+    /// Whose page; without it, that of inspector itself
+    #[arg(value_name = "COMMAND", conflicts_with = "dir")]
+    pub command: Option<String>,
+    /// Write every page into this folder, as inspector.1, inspector-pods.1 ...
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub dir: Option<PathBuf>,
+}
+
 /// An answer that has a schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Answer {
     /// `inspector pods -o json`
     Pods,
+    /// `inspector namespaces -o json`
+    Namespaces,
+    /// `inspector ps -o json`
+    Ps,
 }
 
 /// Which reader of processes.
@@ -284,6 +417,33 @@ value_enum!(SortBy, [Self::Name, Self::Namespace, Self::Verdict, Self::Started, 
         SortBy::Containers => "containers",
     }
 });
+
+value_enum!(Above, [Self::Parent, Self::Owner], |above| match above {
+    Above::Parent => "parent",
+    Above::Owner => "owner",
+});
+value_enum!(
+    NamespaceSort,
+    [Self::Type, Self::Ns, Self::Procs, Self::Threads, Self::Pid, Self::Containers],
+    |by| match by {
+        NamespaceSort::Type => "type",
+        NamespaceSort::Ns => "ns",
+        NamespaceSort::Procs => "procs",
+        NamespaceSort::Threads => "threads",
+        NamespaceSort::Pid => "pid",
+        NamespaceSort::Containers => "containers",
+    }
+);
+
+impl ValueEnum for NamespaceColumn {
+    fn value_variants<'a>() -> &'a [Self] {
+        &Self::ALL
+    }
+
+    fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
+        Some(clap::builder::PossibleValue::new(self.name()).aliases(self.name_in_lsns()))
+    }
+}
 
 /// `docker=/run/docker.sock`, `docker=unix:///run/docker.sock`.
 fn socket(text: &str) -> Result<(Runtime, PathBuf), String> {
@@ -394,6 +554,10 @@ mod tests {
             "record a b",
             "pods --source bpf --source bpf",
             "schema nodes",
+            "ps a b",
+            "completions",
+            "completions tcsh",
+            "man pods --dir d",
             "pods extra",
         ] {
             let error = parse(line).expect_err(line);

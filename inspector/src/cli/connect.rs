@@ -5,7 +5,7 @@ use std::io::Write as _;
 use crate::observation::Observation;
 use crate::render::{self, Format, Look};
 use crate::source::{Context, Options, TaskChoice, bpf};
-use crate::view::PodList;
+use crate::view::{PodList, ProcessList};
 use crate::{demo, doctor, findings, source, state, view};
 
 use super::args::{DemoArgs, DoctorArgs};
@@ -30,6 +30,16 @@ pub fn pods(observation: &Observation, all: bool) -> PodList {
     let snapshot = state::snapshot(observation);
     let findings = findings::evaluate(&observation.node.name, &snapshot.pods);
     view::pod_list(observation, snapshot, findings, all)
+}
+
+/// The processes in an observation of the PID namespaces that a target means.
+///
+/// # Errors
+/// If the target is unknown or ambiguous.
+pub fn processes(observation: &Observation, target: Option<&str>, all: bool) -> Result<ProcessList, Failure> {
+    let snapshot = state::snapshot(observation);
+    let spaces = state::processes::of(observation, &snapshot);
+    view::process_list(observation, &snapshot, spaces, target, all).map_err(Failure::usage)
 }
 
 /// Runs the demo: its pods are shown as `inspector pods` shows any.

@@ -3,12 +3,16 @@
 //! It decides nothing about pods; it gets an observation, has it answered ([`connect`]) and printed.
 
 pub mod args;
+mod completions;
 mod connect;
 mod failure;
 mod input;
 mod logging;
+mod man;
+mod namespaces;
 mod output;
 mod pods;
+mod ps;
 mod record;
 mod resolve;
 mod terminal;
@@ -50,12 +54,18 @@ fn run(cli: &Cli) -> Result<(), Failure> {
     logging::start(global.verbose);
     match &cli.command {
         Command::Pods(with) => pods::run(&with.args, &settings),
+        Command::Namespaces(with) => namespaces::run(&with.args, &settings),
+        Command::Ps(with) => ps::run(&with.args, &settings),
         Command::Record(with) => record::run(&with.args, &settings),
         Command::Demo(with) => connect::run_demo(&with.args, &settings),
         Command::Doctor(with) => connect::run_doctor(&with.args, &settings),
+        Command::Completions(with) => completions::run(&with.args),
+        Command::Man(with) => man::run(&with.args),
         Command::Schema(with) => {
             let schema = match with.args.answer {
                 Answer::Pods => render::schema::pods(),
+                Answer::Namespaces => render::schema::namespaces(),
+                Answer::Ps => render::schema::processes(),
             };
             let text = render::json::pretty(&schema).map_err(|error| {
                 Failure::collect(format!("could not print the schema: {error}; this is a bug"))

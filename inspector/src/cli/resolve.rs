@@ -49,13 +49,13 @@ const fn unused(command: &Command) -> &'static [&'static str] {
         "--strict",
     ];
     match command {
-        Command::Pods(_) => &[],
+        Command::Pods(_) | Command::Namespaces(_) | Command::Ps(_) => &[],
         Command::Record(_) => &["--replay", "--all", "--output", "--no-headers"],
         Command::Demo(_) => {
             &["--host-root", "--socket", "--replay", "--all", "--output", "--no-headers", "--strict"]
         }
         Command::Doctor(_) => &["--source", "--replay", "--all", "--no-headers", "--strict", "--holders"],
-        Command::Schema(_) => &ALL,
+        Command::Schema(_) | Command::Completions(_) | Command::Man(_) => &ALL,
     }
 }
 

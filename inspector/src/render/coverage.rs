@@ -6,8 +6,14 @@ use crate::view::{Coverage, PodList, Verdict};
 use super::text::{clean, fit, wrap};
 use super::{Look, Tone, words};
 
-/// The foot, after an empty line.
+/// The foot of a table of pods.
 pub(super) fn foot(list: &PodList, look: &Look) -> String {
+    let sum = (!list.pods.is_empty()).then(|| sum(list, look));
+    foot_of(&list.coverage, sum.as_deref(), hidden(list).as_deref(), look)
+}
+
+/// The foot of any answer: what it sums up to, what it rests on, what was left out, what is missing.
+pub(super) fn foot_of(coverage: &Coverage, sum: Option<&str>, hidden: Option<&str>, look: &Look) -> String {
     let mut out = String::from("\n");
     let mut line = |text: &str, tone: Tone| {
         let screen = look.width.unwrap_or(usize::MAX);
@@ -17,17 +23,17 @@ pub(super) fn foot(list: &PodList, look: &Look) -> String {
             out.push('\n');
         }
     };
-    if !list.pods.is_empty() {
-        line(&sum(list, look), Tone::Strong);
+    if let Some(sum) = sum {
+        line(sum, Tone::Strong);
     }
-    line(&basis(&list.coverage), Tone::Dim);
-    if let Some(hidden) = hidden(list) {
-        line(&hidden, Tone::Dim);
+    line(&basis(coverage), Tone::Dim);
+    if let Some(hidden) = hidden {
+        line(hidden, Tone::Dim);
     }
-    if list.coverage.partial {
+    if coverage.partial {
         line("▲ PARTIAL: a verdict could be different had everything been readable:", Tone::Doubtful);
     }
-    for gap in &list.coverage.gaps {
+    for gap in &coverage.gaps {
         line(&format!("- {}: {}", clean(&gap.what), clean(&gap.why)), Tone::Plain);
     }
     out

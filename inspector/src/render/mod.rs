@@ -8,6 +8,8 @@ mod coverage;
 mod findings;
 pub mod json;
 mod layout;
+mod namespaces;
+mod processes;
 #[cfg(test)]
 pub mod samples;
 pub mod schema;
@@ -20,7 +22,8 @@ pub mod yaml;
 
 use anstyle::{AnsiColor, Style};
 
-use crate::view::PodList;
+use crate::view::{PodList, ProcessList};
+pub use namespaces::{Column as NamespaceColumn, Shape, namespaces};
 
 /// How to print.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +66,20 @@ pub fn pods(list: &PodList, format: Format, look: &Look) -> serde_json::Result<S
         Format::Json => json::pretty(list),
         Format::Yaml => yaml::document(list),
         Format::Name => Ok(names(list)),
+    }
+}
+
+/// Prints a list of processes.
+///
+/// # Errors
+/// If the list cannot be serialized, which only a broken type can cause.
+pub fn processes(list: &ProcessList, format: Format, look: &Look) -> serde_json::Result<String> {
+    match format {
+        Format::Table => Ok(processes::table(list, look, false)),
+        Format::Wide => Ok(processes::table(list, look, true)),
+        Format::Json => json::pretty(list),
+        Format::Yaml => yaml::document(list),
+        Format::Name => Ok(processes::names(list)),
     }
 }
 

@@ -1,15 +1,31 @@
 //! The JSON Schema of the answers, made from their types: what is printed cannot differ from what is promised.
 
-use schemars::Schema;
 use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, Schema};
 
-use crate::view::PodList;
+use crate::view::{NamespaceList, PodList, ProcessList};
 
 /// The schema of `inspector pods -o json`.
 #[must_use]
 pub fn pods() -> Schema {
+    of::<PodList>()
+}
+
+/// The schema of `inspector ps -o json`.
+#[must_use]
+pub fn processes() -> Schema {
+    of::<ProcessList>()
+}
+
+fn of<T: JsonSchema>() -> Schema {
     // Of what is written, not of what would be accepted: what is always there is required.
-    SchemaSettings::draft2020_12().for_serialize().into_generator().into_root_schema_for::<PodList>()
+    SchemaSettings::draft2020_12().for_serialize().into_generator().into_root_schema_for::<T>()
+}
+
+/// The schema of `inspector namespaces -o json`.
+#[must_use]
+pub fn namespaces() -> Schema {
+    of::<NamespaceList<'static>>()
 }
 
 #[cfg(test)]
@@ -21,16 +37,19 @@ mod tests {
 
     #[test]
     fn the_published_schema_is_that_of_the_types() {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/schema/pods.schema.json");
-        let now = json::pretty(&pods()).unwrap();
-        if std::env::var_os("BLESS").is_some() {
-            std::fs::write(&path, &now).unwrap();
+        for (name, schema) in [("pods", pods()), ("namespaces", namespaces()), ("processes", processes())] {
+            let path =
+                Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../docs/schema/{name}.schema.json"));
+            let now = json::pretty(&schema).unwrap();
+            if std::env::var_os("BLESS").is_some() {
+                std::fs::write(&path, &now).unwrap();
+            }
+            let published = std::fs::read_to_string(&path).unwrap_or_default();
+            assert!(
+                published == now,
+                "docs/schema/{name}.schema.json is not up to date: BLESS=1 cargo test writes it anew"
+            );
         }
-        let published = std::fs::read_to_string(&path).unwrap_or_default();
-        assert!(
-            published == now,
-            "docs/schema/pods.schema.json is not up to date: BLESS=1 cargo test writes it anew"
-        );
     }
 
     #[test]
@@ -63,6 +82,28 @@ mod tests {
             ("/pods/0/namespaces/0/kind", serde_json::json!("nett")),
             ("/findings/0/subject", serde_json::json!({})),
             ("/pods/0/containers/0", serde_json::json!({"id": "x"})),
+        ] {
+            let mut bad = good.clone();
+            *bad.pointer_mut(pointer).unwrap() = wrong;
+            assert!(!validator.is_valid(&bad), "{pointer}");
+        }
+    }
+
+    #[test]
+    fn every_sample_of_processes_is_valid() {
+        let validator = jsonschema::validator_for(processes().as_value()).unwrap();
+        for list in [samples::article_processes(), samples::hostile_processes(), samples::no_processes()] {
+            let value: serde_json::Value = serde_json::from_str(&json::pretty(&list).unwrap()).unwrap();
+            let errors: Vec<String> = validator.iter_errors(&value).map(|error| error.to_string()).collect();
+            assert!(errors.is_empty(), "{errors:?}");
+        }
+        let good = serde_json::to_value(samples::article_processes()).unwrap();
+        for (pointer, wrong) in [
+            ("/kind", serde_json::json!("PodList")),
+            ("/processes/0/podPid", serde_json::json!("1")),
+            ("/processes/0/state", serde_json::json!("sleeping")),
+            ("/processes/0", serde_json::json!({"pid": 1})),
+            ("/pidNamespaces/0/inode", serde_json::json!(-1)),
         ] {
             let mut bad = good.clone();
             *bad.pointer_mut(pointer).unwrap() = wrong;

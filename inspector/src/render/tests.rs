@@ -7,12 +7,12 @@ use super::*;
 use crate::render::samples;
 use crate::view::PodList;
 
-fn look(width: Option<usize>) -> Look {
+pub(super) fn look(width: Option<usize>) -> Look {
     Look { width, colour: false, headers: true, inodes: false, filtered_from: None }
 }
 
 /// Compares with `tests/expected/NAME`, or writes that file where `BLESS` is set.
-fn expect(name: &str, printed: &str) {
+pub(super) fn expect(name: &str, printed: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/expected").join(name);
     if std::env::var_os("BLESS").is_some() {
         std::fs::write(&path, printed).unwrap();
@@ -84,7 +84,7 @@ fn colour_changes_nothing_but_the_colour() {
 }
 
 /// Without `ESC [ … m`, and without the spaces that a coloured line may end with.
-fn strip(text: &str) -> String {
+pub(super) fn strip(text: &str) -> String {
     let mut out = String::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("\x1b[") {

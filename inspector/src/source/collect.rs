@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::observation::{Gap, Observation, Runtime, TaskSource};
 use crate::source::{
-    Context, RuntimeFacts, TaskChoice, TaskScan, behaviour, bpf, docker, node, pins, procfs,
+    Context, RuntimeFacts, TaskChoice, TaskScan, behaviour, bpf, cri, crio, docker, node, oci, pins, procfs,
 };
 use crate::state;
 
@@ -54,7 +54,13 @@ pub async fn collect(context: &Context) -> Result<Observation, CollectError> {
 
 /// One look: runtimes first named by what the tasks show, tasks and pins around them.
 async fn look(context: &Context) -> Result<Observation, CollectError> {
+    let start = Instant::now();
     let (source, scan, declined) = tasks(context)?;
+    log::info!(
+        "{} tasks read by {source:?} in {:.1} ms",
+        scan.tasks.len(),
+        start.elapsed().as_secs_f64() * 1e3
+    );
     let reader = node::reader(context);
     let (host, unknown_host) = node::host_namespaces(&scan.tasks);
     let facts = runtimes(context, &scan).await;
@@ -125,10 +131,13 @@ fn running_tasks(context: &Context) -> Option<u64> {
 /// what lies below it (dockerd's containers are containerd's too, and all are runc's or crun's).
 async fn runtimes(context: &Context, scan: &TaskScan) -> RuntimeFacts {
     let mut facts = docker::collect(context, scan).await;
-    for (runtime, path) in context.options.sockets.iter().filter(|(runtime, _)| *runtime != Runtime::Docker) {
-        let why = "this version asks Docker only; containers of other runtimes are told by their cgroups";
+    facts.merge(cri::collect(context, scan).await);
+    facts.merge(crio::collect(context, scan).await);
+    facts.merge(oci::collect(context, scan).await);
+    for (_, path) in context.options.sockets.iter().filter(|(runtime, _)| *runtime == Runtime::Podman) {
+        let why = "this version does not ask Podman; its containers are told by their cgroups";
         facts.merge(RuntimeFacts {
-            gaps: vec![Gap::deciding(format!("{}'s containers, by {}", runtime.name(), path.display()), why)],
+            gaps: vec![Gap::deciding(format!("podman's containers, by {}", path.display()), why)],
             ..RuntimeFacts::default()
         });
     }

@@ -77,7 +77,7 @@ impl Client {
     }
 
     async fn exchange(&self, target: &str, max_bytes: usize) -> Result<Bytes, Error> {
-        let stream = self.connect().await?;
+        let stream = connect(&self.socket, self.trust).await?;
         let broken =
             |error: hyper::Error| Error::Failed(format!("GET {target} failed: {}", root_cause(&error)));
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
@@ -113,30 +113,34 @@ impl Client {
             _ = connection => answer.await,
         }
     }
+}
 
-    async fn connect(&self) -> Result<UnixStream, Error> {
-        let path = self.socket.display();
-        let file = rustix::fs::open(&self.socket, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
-            .map_err(|error| unreachable_socket(&self.socket, &error.into()))?;
-        let kind = rustix::fs::fstat(&file).map(|stat| FileType::from_raw_mode(stat.st_mode));
-        if kind != Ok(FileType::Socket) {
-            return Err(Error::Failed(format!("{path} is not a socket")));
-        }
-        // By the descriptor: a path below a host root may be longer than the 107 bytes of an address.
-        let stream = UnixStream::connect(format!("/proc/self/fd/{}", file.as_raw_fd()))
-            .await
-            .map_err(|error| unreachable_socket(&self.socket, &error))?;
-        let peer = stream.peer_cred().map_err(|error| {
-            Error::Failed(format!("{path}: the kernel does not say who listens: {error}"))
-        })?;
-        if self.trust == Trust::Root && peer.uid() != 0 {
-            return Err(Error::Denied(format!(
-                "{path} is served by uid {}, not by root, and is not believed unless named with --socket",
-                peer.uid()
-            )));
-        }
-        Ok(stream)
+/// Connects to a daemon's socket.
+///
+/// # Errors
+/// When nobody listens there, the reader may not ask, or the listener is not to be believed.
+pub(super) async fn connect(socket: &Path, trust: Trust) -> Result<UnixStream, Error> {
+    let path = socket.display();
+    let file = rustix::fs::open(socket, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
+        .map_err(|error| unreachable_socket(socket, &error.into()))?;
+    let kind = rustix::fs::fstat(&file).map(|stat| FileType::from_raw_mode(stat.st_mode));
+    if kind != Ok(FileType::Socket) {
+        return Err(Error::Failed(format!("{path} is not a socket")));
     }
+    // By the descriptor: a path below a host root may be longer than the 107 bytes of an address.
+    let stream = UnixStream::connect(format!("/proc/self/fd/{}", file.as_raw_fd()))
+        .await
+        .map_err(|error| unreachable_socket(socket, &error))?;
+    let peer = stream
+        .peer_cred()
+        .map_err(|error| Error::Failed(format!("{path}: the kernel does not say who listens: {error}")))?;
+    if trust == Trust::Root && peer.uid() != 0 {
+        return Err(Error::Denied(format!(
+            "{path} is served by uid {}, not by root, and is not believed unless named with --socket",
+            peer.uid()
+        )));
+    }
+    Ok(stream)
 }
 
 fn unreachable_socket(path: &Path, error: &io::Error) -> Error {
@@ -153,7 +157,7 @@ fn unreachable_socket(path: &Path, error: &io::Error) -> Error {
 }
 
 /// The innermost error: hyper's outer ones only say that something failed.
-fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
+pub(super) fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
     let mut cause = error;
     while let Some(inner) = cause.source() {
         cause = inner;

@@ -7,8 +7,10 @@ pub mod behaviour;
 pub mod bpf;
 mod collect;
 pub mod cri;
+pub mod crio;
 pub mod docker;
 pub mod endpoints;
+pub mod grpc;
 pub mod http;
 pub mod node;
 pub mod oci;
@@ -17,11 +19,12 @@ pub mod procfs;
 
 pub use collect::{CollectError, collect};
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::observation::{DeclaredContainer, DeclaredPod, Gap, NamespaceFact, Runtime, RuntimeReport, Task};
+use crate::state::cgroup::is_id;
 
 /// Which reader of tasks to use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -130,10 +133,16 @@ pub struct RuntimeFacts {
 }
 
 impl RuntimeFacts {
-    /// Adds what another source said. What the earlier one said of a container or pod stands.
+    /// Adds what another source said. What the earlier one said of a container or pod stands: one of Docker's is
+    /// containerd's, too, and runc's. Ids that users choose (ctr's, runc's) can be the same by chance: they are of one
+    /// container where they name the same process.
     pub fn merge(&mut self, other: Self) {
-        let known: HashSet<String> = self.containers.iter().map(|container| container.id.clone()).collect();
-        self.containers.extend(other.containers.into_iter().filter(|it| !known.contains(&it.id)));
+        let known: HashMap<String, u32> =
+            self.containers.iter().map(|container| (container.id.clone(), container.pid)).collect();
+        let is_new = |container: &DeclaredContainer| {
+            known.get(&container.id).is_none_or(|pid| !is_id(&container.id) && *pid != container.pid)
+        };
+        self.containers.extend(other.containers.into_iter().filter(is_new));
         let known: HashSet<String> = self.pods.iter().map(|pod| pod.id.clone()).collect();
         self.pods.extend(other.pods.into_iter().filter(|it| !known.contains(&it.id)));
         self.reports.extend(other.reports);

@@ -35,6 +35,10 @@ pub(super) fn judge(
     behaviours: &Behaviours<'_>,
     observation: &Observation,
 ) -> Judged {
+    if owner.pinned {
+        let why = "a sandbox without a process, by its runtime's design".to_owned();
+        return Judged { class: Class::RuntimePinned, evidence: ClassEvidence::Marked, why };
+    }
     let Some(unit) = owner.unit.and_then(|unit| units.list.get(unit)) else {
         let why = "nothing tells what it was".to_owned();
         return Judged { class: Class::Unknown, evidence: ClassEvidence::None, why };

@@ -3,8 +3,9 @@
 use jiff::SignedDuration;
 
 use crate::observation::{DeclaredContainer, Kind};
-use crate::state::links::{Link, Links, root};
-use crate::state::units::{UnitId, Units};
+use crate::state::links::{Link, root};
+use crate::state::units::UnitId;
+use crate::state::{Model, pods};
 use crate::view::{Exit, ExitCause};
 
 /// How far apart a runtime may note the end of a PID namespace's init and of the members that the kernel killed with
@@ -13,8 +14,8 @@ const NOTED_EARLIER: SignedDuration = SignedDuration::from_secs(1);
 const NOTED_LATER: SignedDuration = SignedDuration::from_secs(5);
 
 /// The exit of a container that is no longer running.
-pub(super) fn of(unit: UnitId, units: &Units<'_>, links: &Links) -> Option<Exit> {
-    let unit_data = units.list.get(unit).filter(|unit| !unit.is_living())?;
+pub(super) fn of(unit: UnitId, model: &Model<'_>) -> Option<Exit> {
+    let unit_data = model.units.list.get(unit).filter(|unit| !unit.is_living())?;
     let declared = unit_data.declared?;
     let finished_at = declared.finished_at.map(|time| time.to_string());
     let (cause, why) = match declared.exit_code {
@@ -22,7 +23,7 @@ pub(super) fn of(unit: UnitId, units: &Units<'_>, links: &Links) -> Option<Exit>
             ExitCause::Signal,
             "the runtime says that the kernel killed it for want of memory (SIGKILL)".to_owned(),
         ),
-        Some(137) => died_with_its_pid_namespace(unit, declared, units, links)
+        Some(137) => died_with_its_pid_namespace(unit, declared, model)
             .map_or_else(|| by_code(137), |why| (ExitCause::PidNamespaceDied, why)),
         Some(code) => by_code(code),
         None => (ExitCause::Unknown, "its runtime does not tell how it ended".to_owned()),
@@ -62,13 +63,13 @@ fn signal(number: i32) -> String {
 fn died_with_its_pid_namespace(
     unit: UnitId,
     victim: &DeclaredContainer,
-    units: &Units<'_>,
-    links: &Links,
+    model: &Model<'_>,
 ) -> Option<String> {
-    let Some(Link::Joins(partner) | Link::Target(partner)) = links.get(unit)?.get(&Kind::Pid) else {
-        return None;
+    let owner = match model.links.get(unit)?.get(&Kind::Pid)? {
+        Link::Target(partner) => root(&model.links, Kind::Pid, partner)?,
+        _ => pods::declared_root(unit, Kind::Pid, model)?,
     };
-    let owner = units.list.get(root(links, Kind::Pid, partner)?.unit?)?;
+    let owner = model.units.list.get(owner.unit?)?;
     let ended = owner.declared?.finished_at?;
     let later = victim.finished_at?.duration_since(ended);
     if later < -NOTED_EARLIER || later > NOTED_LATER {

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::observation::{Kind, Observation};
+use crate::state::index::{Index, PodKey};
 use crate::state::links::{Link, Links};
 use crate::state::units::{UnitId, Units};
 
@@ -43,13 +44,16 @@ impl Sets {
 }
 
 /// The pods, each a sorted list of units.
-pub(super) fn pods(units: &Units<'_>, links: &Links, observation: &Observation) -> Vec<Vec<UnitId>> {
+pub(super) fn pods(
+    units: &Units<'_>,
+    index: &Index<'_>,
+    links: &Links,
+    observation: &Observation,
+) -> Vec<Vec<UnitId>> {
     let mut sets = Sets::new(units.list.len());
     let explicit = join_declared_pods(units, &mut sets);
-    for kind in Kind::POD {
-        join_links(kind, units, links, &explicit, &mut sets);
-    }
-    join_sharers(units, observation, &mut sets);
+    join_links(units, links, &explicit, &mut sets);
+    join_sharers(units, index, observation, &mut sets);
     let mut pods: BTreeMap<UnitId, Vec<UnitId>> = BTreeMap::new();
     for unit in 0..units.list.len() {
         pods.entry(sets.find(unit)).or_default().push(unit);
@@ -58,25 +62,70 @@ pub(super) fn pods(units: &Units<'_>, links: &Links, observation: &Observation) 
 }
 
 /// The declared pod of each unit, by what the runtime says or, failing that, by its cgroup's pod uid.
-fn declared_pod<'a>(units: &'a Units<'_>, unit: UnitId) -> Option<&'a str> {
+fn declared_pod<'a>(units: &'a Units<'_>, unit: UnitId) -> Option<PodKey<'a>> {
     let unit = units.list.get(unit)?;
-    unit.declared.and_then(|declared| declared.pod.as_deref()).or(unit.cgroup_pod_uid.as_deref())
+    let by_cgroup = || Some(PodKey { word_of_uid: None, id: unit.cgroup_pod_uid.as_deref()? });
+    unit.declared_pod().or_else(by_cgroup)
 }
 
-fn join_declared_pods<'a>(units: &'a Units<'_>, sets: &mut Sets) -> Vec<Option<&'a str>> {
-    let mut first: HashMap<&str, UnitId> = HashMap::new();
-    let pods: Vec<Option<&str>> = (0..units.list.len()).map(|unit| declared_pod(units, unit)).collect();
+fn join_declared_pods<'a>(units: &'a Units<'_>, sets: &mut Sets) -> Vec<Option<PodKey<'a>>> {
+    let mut first: HashMap<PodKey<'_>, UnitId> = HashMap::new();
+    let pods: Vec<Option<PodKey<'_>>> = (0..units.list.len()).map(|unit| declared_pod(units, unit)).collect();
     for (unit, pod) in pods.iter().enumerate() {
         if let Some(pod) = pod {
-            sets.join(unit, *first.entry(pod).or_insert(unit));
+            sets.join(unit, *first.entry(*pod).or_insert(unit));
         }
     }
     pods
 }
 
-/// Joins what `container:<id>` of one kind declares, unless that would put containers into one set that live in
-/// different namespaces of this kind, or containers of different declared pods.
-fn join_links(kind: Kind, units: &Units<'_>, links: &Links, explicit: &[Option<&str>], sets: &mut Sets) {
+/// Joins what `container:<id>` modes and paths declare, unless that would put containers into one set that live in
+/// different namespaces, or containers of different declared pods.
+fn join_links(units: &Units<'_>, links: &Links, explicit: &[Option<PodKey<'_>>], sets: &mut Sets) {
+    let mut partners: BTreeMap<UnitId, Vec<UnitId>> = BTreeMap::new();
+    for kind in Kind::POD {
+        for (unit, partner) in sound_links(kind, units, links, explicit) {
+            partners.entry(unit).or_default().push(partner);
+        }
+    }
+    // Those that follow one partner only make the pods; those that follow several may be what ties two of them.
+    let (torn, whole): (Vec<_>, Vec<_>) =
+        partners.into_iter().partition(|(_, partners)| partners.iter().any(|one| *one != partners[0]));
+    for (unit, partners) in whole {
+        sets.join(unit, partners[0]);
+    }
+    for (unit, partners) in torn {
+        join_torn(unit, &partners, units, sets);
+    }
+}
+
+/// A container that follows several others: all of them are one pod, unless two of them have pods without it. Then it
+/// is an intruder in all but one: that of which it shares the most, of equals the first in the order of [`Kind::POD`].
+fn join_torn(unit: UnitId, partners: &[UnitId], units: &Units<'_>, sets: &mut Sets) {
+    let own = sets.find(unit);
+    let mut sizes: HashMap<UnitId, usize> = HashMap::new();
+    for other in (0..units.list.len()).filter(|other| *other != unit) {
+        *sizes.entry(sets.find(other)).or_default() += 1;
+    }
+    let roots: Vec<UnitId> = partners.iter().map(|partner| sets.find(*partner)).collect();
+    let is_pod = |root: &UnitId| *root != own && sizes.get(root).is_some_and(|size| *size > 1);
+    let shares = |root: UnitId| roots.iter().filter(|other| **other == root).count();
+    // Of equals `max_by_key` takes the last, so the order is turned round.
+    let home = roots.iter().copied().filter(is_pod).rev().max_by_key(|root| shares(*root));
+    for root in roots.iter().copied() {
+        if !is_pod(&root) || home == Some(root) {
+            sets.join(unit, root);
+        }
+    }
+}
+
+/// The links of one kind between containers that may be in one pod by it.
+fn sound_links(
+    kind: Kind,
+    units: &Units<'_>,
+    links: &Links,
+    explicit: &[Option<PodKey<'_>>],
+) -> Vec<(UnitId, UnitId)> {
     let inode = |unit: UnitId| units.list.get(unit).and_then(|unit| unit.namespaces.get(kind));
     // What this kind alone holds together decides about conflicts; other kinds may well differ.
     let mut same_kind = Sets::new(units.list.len());
@@ -93,6 +142,7 @@ fn join_links(kind: Kind, units: &Units<'_>, links: &Links, explicit: &[Option<&
         .map(|(unit, partner)| (inode(unit).is_none() || inode(partner).is_none(), unit, partner))
         .collect();
     edges.sort_unstable();
+    let mut sound = Vec::new();
     for (_, unit, partner) in edges {
         let (a, b) = (same_kind.find(unit), same_kind.find(partner));
         let conflict = matches!((inodes.get(&a), inodes.get(&b)), (Some(x), Some(y)) if x != y);
@@ -108,12 +158,13 @@ fn join_links(kind: Kind, units: &Units<'_>, links: &Links, explicit: &[Option<&
         if let Some(known) = known {
             inodes.insert(same_kind.find(a), known);
         }
-        sets.join(unit, partner);
+        sound.push((unit, partner));
     }
+    sound
 }
 
 /// Joins what actually shares a namespace, except what would merge two pods that declarations made.
-fn join_sharers(units: &Units<'_>, observation: &Observation, sets: &mut Sets) {
+fn join_sharers(units: &Units<'_>, index: &Index<'_>, observation: &Observation, sets: &mut Sets) {
     let mut declared: BTreeSet<UnitId> = BTreeSet::new();
     let mut sizes: HashMap<UnitId, usize> = HashMap::new();
     for unit in 0..units.list.len() {
@@ -139,14 +190,17 @@ fn join_sharers(units: &Units<'_>, observation: &Observation, sets: &mut Sets) {
             if inode == 0 || observation.host.is_host(kind, inode) != Some(false) {
                 continue;
             }
-            // Each sharer's declared pod, if it is in one; the first of them takes those that are in none.
-            let mut home: Option<UnitId> = None;
-            for unit in &sharers {
-                let root = sets.find(*unit);
-                if declared.contains(&root) {
-                    home = home.or(Some(root));
-                }
-            }
+            // Each sharer's declared pod, if it is in one; that which the namespace is pinned for, else the first of
+            // them, takes those that are in none.
+            let pinned_for = index.pinned_for.get(&(kind, inode));
+            let is_foreign =
+                |unit: UnitId| pinned_for.is_some() && declared_pod(units, unit).as_ref() != pinned_for;
+            let home = sharers
+                .iter()
+                .map(|unit| (is_foreign(*unit), sets.find(*unit)))
+                .filter(|(_, root)| declared.contains(root))
+                .min_by_key(|(foreign, _)| *foreign)
+                .map(|(_, root)| root);
             let home = home.unwrap_or_else(|| sets.find(sharers[0]));
             for unit in sharers {
                 let root = sets.find(unit);

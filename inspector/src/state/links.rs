@@ -1,9 +1,10 @@
 //! Declarations, resolved: which container joins which.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use crate::observation::{Declaration, Kind, Observation};
-use crate::state::units::{UnitId, Units};
+use crate::state::index::Index;
+use crate::state::units::{Unit, UnitId, Units};
 
 /// A declaration with its target found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,23 +58,20 @@ impl Link {
 pub(super) type Links = Vec<BTreeMap<Kind, Link>>;
 
 /// Resolves every declaration.
-pub(super) fn resolve(units: &Units<'_>, observation: &Observation) -> Links {
-    let by_id: HashMap<&str, UnitId> =
-        units.list.iter().enumerate().map(|(index, unit)| (unit.id.as_str(), index)).collect();
+pub(super) fn resolve(units: &Units<'_>, index: &Index<'_>, observation: &Observation) -> Links {
     let partner = |from: UnitId, given: &str| -> Partner {
-        let unit = by_id.get(given).copied().or_else(|| by_name(units, from, given));
+        let unit = by_id(units, index, from, given).or_else(|| by_name(units, from, given));
         let id = unit
             .and_then(|unit| units.list.get(unit))
             .map_or_else(|| given.to_owned(), |unit| unit.id.clone());
         Partner { id, unit }
     };
     let mut links: Links = Vec::with_capacity(units.list.len());
-    for (index, unit) in units.list.iter().enumerate() {
+    for (at, unit) in units.list.iter().enumerate() {
         let Some(declared) = unit.declared else {
             links.push(BTreeMap::new());
             continue;
         };
-        let pod = declared.pod.as_deref();
         let mut resolved = BTreeMap::new();
         for (kind, declaration) in &declared.declared {
             let link = match declaration {
@@ -81,13 +79,14 @@ pub(super) fn resolve(units: &Units<'_>, observation: &Observation) -> Links {
                 Declaration::Shareable => Link::Shareable,
                 Declaration::Host => Link::Host,
                 Declaration::Pod => Link::Pod,
-                Declaration::Target(id) => Link::Target(partner(index, id)),
+                Declaration::Target(id) => Link::Target(partner(at, id)),
                 Declaration::Container(id) => {
-                    let partner = partner(index, id);
-                    if is_own_sandbox(units, pod, partner.unit) { Link::Pod } else { Link::Joins(partner) }
+                    let partner = partner(at, id);
+                    if is_own_sandbox(units, at, partner.unit) { Link::Pod } else { Link::Joins(partner) }
                 }
                 Declaration::Path { path, inode } => {
-                    by_path(units, observation, index, *kind, path, *inode, unit.namespaces.get(*kind))
+                    let leads_to = unit.namespaces.get(*kind).or(*inode);
+                    by_path(units, index, observation, at, *kind, path, leads_to)
                 }
             };
             resolved.insert(*kind, link);
@@ -95,6 +94,20 @@ pub(super) fn resolve(units: &Units<'_>, observation: &Observation) -> Links {
         links.push(resolved);
     }
     links
+}
+
+/// A container by its id: of the same runtime and the same user's where several have it. What a user's own runtime says
+/// does not reach beyond that user's containers.
+fn by_id(units: &Units<'_>, index: &Index<'_>, from: UnitId, given: &str) -> Option<UnitId> {
+    let origin = |unit: UnitId| {
+        let unit = units.list.get(unit)?;
+        Some((unit.runtime, unit.declared.and_then(|declared| declared.word_of_uid)))
+    };
+    let (runtime, word) = origin(from)?;
+    let found = index.by_id.get(given)?;
+    let same_user = |unit: &&UnitId| origin(**unit).is_some_and(|(_, other)| word.is_none() || other == word);
+    let same_runtime = |unit: &&UnitId| origin(**unit).is_some_and(|(other, _)| other == runtime);
+    found.iter().filter(same_user).find(same_runtime).or_else(|| found.iter().find(same_user)).copied()
 }
 
 /// A container by its name, or by the beginning of its id, among those of the same runtime.
@@ -113,48 +126,57 @@ fn by_name(units: &Units<'_>, from: UnitId, given: &str) -> Option<UnitId> {
     found.next().is_none().then_some(index)
 }
 
-fn is_own_sandbox(units: &Units<'_>, pod: Option<&str>, partner: Option<UnitId>) -> bool {
-    let partner = partner.and_then(|unit| units.list.get(unit)).and_then(|unit| unit.declared);
-    pod.is_some() && partner.is_some_and(|other| other.pod.as_deref() == pod && other.infra_mark.is_some())
+fn is_own_sandbox(units: &Units<'_>, from: UnitId, partner: Option<UnitId>) -> bool {
+    let pod = units.list.get(from).and_then(Unit::declared_pod);
+    let Some(partner) = partner.and_then(|unit| units.list.get(unit)) else { return false };
+    pod.is_some()
+        && partner.declared_pod() == pod
+        && partner.declared.is_some_and(|declared| declared.infra_mark.is_some())
 }
 
 /// Whose namespace a path leads to: first the namespace itself tells (a path may name a dead or recycled pid).
 fn by_path(
     units: &Units<'_>,
+    index: &Index<'_>,
     observation: &Observation,
     from: UnitId,
     kind: Kind,
     path: &str,
-    behind: Option<u32>,
-    actual: Option<u32>,
+    leads_to: Option<u32>,
 ) -> Link {
-    let Some(inode) = actual.or(behind) else { return Link::Unknown };
+    let Some(inode) = leads_to else { return Link::Unknown };
     if observation.host.is_host(kind, inode) == Some(true) {
         return Link::Host;
     }
-    let made_for = |unit: &&(UnitId, &crate::state::units::Unit<'_>)| {
-        unit.1.declared.is_some_and(|declared| {
+    if let Some(pod) = index.pinned_for.get(&(kind, inode)) {
+        let own = units.list.get(from).and_then(Unit::declared_pod);
+        return if own == Some(*pod) {
+            Link::Pod
+        } else {
+            Link::Joins(Partner { id: pod.id.to_owned(), unit: None })
+        };
+    }
+    let unit = |at: UnitId| units.list.get(at);
+    let made_for = |at: &UnitId| {
+        unit(*at).and_then(|unit| unit.declared).is_some_and(|declared| {
             matches!(declared.declared.get(&kind), Some(Declaration::Private | Declaration::Shareable))
         })
     };
-    let named =
+    let named: Option<u32> =
         path.strip_prefix("/proc/").and_then(|rest| rest.split('/').next()).and_then(|pid| pid.parse().ok());
-    let members: Vec<_> = units
-        .list
-        .iter()
-        .enumerate()
-        .filter(|(index, unit)| *index != from && unit.namespaces.get(kind) == Some(inode))
-        .collect();
-    let by_pid = members.iter().find(|(_, unit)| unit.init.is_some_and(|init| Some(init.pid) == named));
-    let Some((index, unit)) = by_pid.or_else(|| members.iter().find(made_for)).copied() else {
+    let is_named =
+        |at: &UnitId| named.is_some() && unit(*at).and_then(|unit| unit.init).map(|init| init.pid) == named;
+    let members = || index.members(kind, inode).iter().copied().filter(|at| *at != from);
+    let Some(found) = members().find(is_named).or_else(|| members().find(made_for)) else {
         return Link::Unknown;
     };
-    let pod =
-        units.list.get(from).and_then(|unit| unit.declared).and_then(|declared| declared.pod.as_deref());
-    if is_own_sandbox(units, pod, Some(index)) {
+    if is_own_sandbox(units, from, Some(found)) {
         return Link::Pod;
     }
-    Link::Joins(Partner { id: unit.id.clone(), unit: Some(index) })
+    Link::Joins(Partner {
+        id: unit(found).map(|unit| unit.id.clone()).unwrap_or_default(),
+        unit: Some(found),
+    })
 }
 
 /// Follows `container:` links of one kind to the container that the namespace was made for.

@@ -10,17 +10,21 @@ pub mod cgroup;
 mod class;
 mod exits;
 mod grouping;
+mod index;
 mod links;
+pub mod namespaces;
 mod ownership;
 mod pods;
+pub mod processes;
 #[cfg(test)]
 mod tests;
 mod units;
 mod unmanaged;
+mod volumes;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crate::observation::{Gap, Observation, ProcessKey, Runtime, RuntimeState, RuntimeStatus};
+use crate::observation::{DeclaredPod, Gap, Observation, ProcessKey, Runtime, RuntimeState, RuntimeStatus};
 use crate::view::Pod;
 
 /// What is, as far as was seen.
@@ -36,23 +40,51 @@ pub struct Snapshot {
 struct Model<'a> {
     observation: &'a Observation,
     units: units::Units<'a>,
+    index: index::Index<'a>,
     links: links::Links,
-    pods: Vec<(Vec<units::UnitId>, Vec<ownership::Owned>)>,
+    pods: Vec<PodParts<'a>>,
+}
+
+/// A pod before it is judged.
+struct PodParts<'a> {
+    /// Its containers, by position; none where a runtime declares a pod that has none.
+    units: Vec<units::UnitId>,
+    /// The pod that a runtime declares, where one does.
+    declared: Option<&'a DeclaredPod>,
+    owned: Vec<ownership::Owned>,
 }
 
 impl<'a> Model<'a> {
     fn of(observation: &'a Observation) -> Self {
         let mut units = units::Units::of(observation);
         unmanaged::add(&mut units, observation);
-        let links = links::resolve(&units, observation);
-        let pods = grouping::pods(&units, &links, observation)
+        let index = index::Index::of(&units, observation);
+        let links = links::resolve(&units, &index, observation);
+        let facts = ownership::Facts { units: &units, index: &index, links: &links, observation };
+        let by_key: HashMap<index::PodKey<'_>, &DeclaredPod> = observation
+            .pods
+            .iter()
+            .map(|pod| (index::PodKey { word_of_uid: pod.word_of_uid, id: &pod.id }, pod))
+            .collect();
+        let mut empty: BTreeMap<&str, &DeclaredPod> =
+            observation.pods.iter().map(|pod| (pod.id.as_str(), pod)).collect();
+        let mut pods: Vec<PodParts<'_>> = grouping::pods(&units, &index, &links, observation)
             .into_iter()
             .map(|pod| {
-                let owned = ownership::of_pod(&pod, &units, &links, observation);
-                (pod, owned)
+                let key = pod.iter().find_map(|unit| units.list.get(*unit)?.declared_pod());
+                let declared = key.and_then(|key| by_key.get(&key)).copied();
+                if let Some(declared) = declared {
+                    empty.remove(declared.id.as_str());
+                }
+                let owned = ownership::of_pod(&pod, declared, facts);
+                PodParts { units: pod, declared, owned }
             })
             .collect();
-        Self { observation, units, links, pods }
+        pods.extend(empty.into_values().map(|pod| {
+            let owned = ownership::of_pod(&[], Some(pod), facts);
+            PodParts { units: Vec::new(), declared: Some(pod), owned }
+        }));
+        Self { observation, units, index, links, pods }
     }
 }
 
@@ -62,9 +94,11 @@ pub fn snapshot(observation: &Observation) -> Snapshot {
     let model = Model::of(observation);
     let behaviours = class::behaviours(observation);
     let mut pods: Vec<Pod> =
-        model.pods.iter().map(|(pod, owned)| pods::assemble(pod, owned, &model, &behaviours)).collect();
+        model.pods.iter().map(|parts| pods::assemble(parts, &model, &behaviours)).collect();
     pods.sort_by(|a, b| (&a.name, &a.namespace, &a.id).cmp(&(&b.name, &b.namespace, &b.id)));
-    Snapshot { pods, gaps: model.units.doubts }
+    let mut gaps = pods::opaque(&model.units);
+    gaps.extend(model.units.doubts);
+    Snapshot { pods, gaps }
 }
 
 /// The processes whose behaviour decides about a verdict: those of living owners that others join and that nothing
@@ -73,8 +107,8 @@ pub fn snapshot(observation: &Observation) -> Snapshot {
 pub fn behaviour_needed(observation: &Observation) -> Vec<ProcessKey> {
     let model = Model::of(observation);
     let mut needed = BTreeSet::new();
-    for (pod, owned) in &model.pods {
-        for unit in pods::owners_judged_by_behaviour(pod, owned, &model) {
+    for parts in &model.pods {
+        for unit in pods::owners_judged_by_behaviour(parts, &model) {
             if let Some(unit) = model.units.list.get(unit) {
                 needed.extend(class::own_tasks(unit).into_iter().map(|task| class::key(task, observation)));
             }

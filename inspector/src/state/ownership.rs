@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::observation::{Kind, Observation, Task};
+use crate::observation::{DeclaredPod, Infra, Kind, Observation, Task};
+use crate::state::index::{Index, PodKey};
 use crate::state::links::{Link, Links, Partner, root};
 use crate::state::units::{Unit, UnitId, Units, short};
 use crate::view::Evidence;
@@ -32,6 +33,8 @@ pub(super) struct OwnerFound {
     pub alive: bool,
     pub evidence: Evidence,
     pub why: String,
+    /// A sandbox without a process, whose pins hold the namespace.
+    pub pinned: bool,
 }
 
 impl OwnerFound {
@@ -42,46 +45,90 @@ impl OwnerFound {
             alive: true,
             evidence,
             why,
+            pinned: false,
         }
     }
 
     fn unknown(why: &str) -> Self {
-        Self { id: None, unit: None, alive: false, evidence: Evidence::None, why: why.to_owned() }
+        let (evidence, why) = (Evidence::None, why.to_owned());
+        Self { id: None, unit: None, alive: false, evidence, why, pinned: false }
     }
 }
 
-/// The namespaces of a pod: those that two or more of its containers share, those that a living one joined from a
-/// dead owner, and every PID namespace. Sorted by kind, then inode.
-pub(super) fn of_pod(
-    pod: &[UnitId],
-    units: &Units<'_>,
-    links: &Links,
-    observation: &Observation,
-) -> Vec<Owned> {
+/// What everything about owners is told from.
+#[derive(Clone, Copy)]
+pub(super) struct Facts<'m, 'a> {
+    pub units: &'m Units<'a>,
+    pub index: &'m Index<'a>,
+    pub links: &'m Links,
+    pub observation: &'a Observation,
+}
+
+impl<'m, 'a> Facts<'m, 'a> {
+    fn unit(&self, unit: UnitId) -> Option<&'m Unit<'a>> {
+        self.units.list.get(unit)
+    }
+
+    fn name(&self, unit: UnitId) -> &'m str {
+        self.unit(unit).map_or("?", |unit| unit.name.as_str())
+    }
+
+    fn link(&self, unit: UnitId, kind: Kind) -> Option<&'m Link> {
+        self.links.get(unit)?.get(&kind)
+    }
+}
+
+/// The namespaces of a pod: those that two or more of its containers share, those that its processless sandbox pins,
+/// those that a living one joined from a dead owner, and every PID namespace. Sorted by kind, then inode.
+pub(super) fn of_pod(pod: &[UnitId], declared: Option<&DeclaredPod>, facts: Facts<'_, '_>) -> Vec<Owned> {
+    let key = declared.map(|pod| PodKey { word_of_uid: pod.word_of_uid, id: &pod.id });
+    let mut pinned: BTreeMap<Kind, BTreeSet<u32>> = BTreeMap::new();
+    if declared.is_some_and(|pod| pod.infra == Infra::Processless) {
+        for ((kind, inode), _) in facts.index.pinned_for.iter().filter(|(_, of)| Some(**of) == key) {
+            pinned.entry(*kind).or_default().insert(*inode);
+        }
+    }
     let mut list = Vec::new();
     for kind in Kind::ALL {
-        for (inode, members) in members(pod, kind, units, observation) {
-            let everywhere: Vec<UnitId> = units
-                .list
-                .iter()
-                .enumerate()
-                .filter(|(_, unit)| unit.namespaces.get(kind) == Some(inode))
-                .map(|(index, _)| index)
-                .collect();
-            let owner = owner(kind, inode, &members, &everywhere, units, links);
+        let mut members = members(pod, kind, facts.units, facts.observation);
+        for inode in pinned.get(&kind).into_iter().flatten() {
+            members.entry(*inode).or_default();
+        }
+        for (inode, members) in members {
+            let everywhere = facts.index.members(kind, inode).to_vec();
+            let is_pinned = pinned.get(&kind).is_some_and(|inodes| inodes.contains(&inode));
+            let owner = match declared.filter(|_| is_pinned) {
+                Some(pod) => by_pin(kind, pod),
+                None => owner(kind, inode, &members, &everywhere, facts),
+            };
             let orphaned = !owner.alive && owner.evidence == Evidence::Declared;
-            if kind != Kind::Pid && members.len() < 2 && !orphaned {
+            if kind != Kind::Pid && members.len() < 2 && !orphaned && !is_pinned {
                 continue;
             }
-            let joined_by_target = |unit: &UnitId| {
-                matches!(links.get(*unit).and_then(|links| links.get(&kind)), Some(Link::Target(_)))
-            };
+            let joined_by_target = |unit: &UnitId| matches!(facts.link(*unit, kind), Some(Link::Target(_)));
             let others = members.iter().filter(|unit| owner.unit != Some(**unit));
             let target_only = members.len() > 1 && { others }.all(joined_by_target);
             list.push(Owned { kind, inode, members, everywhere, owner, target_only });
         }
     }
     list
+}
+
+/// A runtime that keeps no process for a sandbox makes its namespaces and pins them.
+fn by_pin(kind: Kind, pod: &DeclaredPod) -> OwnerFound {
+    let path = pod.namespaces.iter().find(|namespace| namespace.kind == kind).map(|it| it.path.as_str());
+    OwnerFound {
+        id: Some(pod.id.clone()),
+        unit: None,
+        alive: true,
+        evidence: Evidence::Declared,
+        why: format!(
+            "the sandbox {} has no process; its runtime made its {kind} namespace and pins it at {}",
+            short(&pod.id),
+            path.unwrap_or("a path unknown"),
+        ),
+        pinned: true,
+    }
 }
 
 /// The non-host namespaces of one kind that living containers of the pod are in.
@@ -124,51 +171,33 @@ fn owner(
     inode: u32,
     members: &[UnitId],
     everywhere: &[UnitId],
-    units: &Units<'_>,
-    links: &Links,
+    facts: Facts<'_, '_>,
 ) -> OwnerFound {
-    let link = |unit: UnitId| links.get(unit).and_then(|links| links.get(&kind));
-    let name = |unit: UnitId| units.list.get(unit).map_or("?", |unit| unit.name.as_str());
-
     // Someone in it for whom it was made, says the specification. Two of them contradict what the kernel shows.
     let made_for: Vec<UnitId> =
-        everywhere.iter().copied().filter(|unit| link(*unit).is_some_and(Link::is_own)).collect();
+        everywhere.iter().copied().filter(|unit| facts.link(*unit, kind).is_some_and(Link::is_own)).collect();
     if let [unit] = made_for[..] {
-        let why = format!("{} declares its {kind} namespace as made for itself", name(unit));
-        return OwnerFound::living(unit, units, Evidence::Declared, why);
+        let why = format!("{} declares its {kind} namespace as made for itself", facts.name(unit));
+        return OwnerFound::living(unit, facts.units, Evidence::Declared, why);
     }
     if made_for.is_empty()
-        && let Some(found) = by_declared_partner(kind, members, units, links)
+        && let Some(found) = by_declared_partner(kind, members, facts)
     {
         return found;
     }
-    inferred(kind, inode, everywhere, units, made_for.len())
+    inferred(kind, inode, everywhere, facts, made_for.len())
 }
 
 /// Follows what the members declare to whom they meant to join.
-fn by_declared_partner(
-    kind: Kind,
-    members: &[UnitId],
-    units: &Units<'_>,
-    links: &Links,
-) -> Option<OwnerFound> {
+fn by_declared_partner(kind: Kind, members: &[UnitId], facts: Facts<'_, '_>) -> Option<OwnerFound> {
     for unit in members {
-        let name = units.list.get(*unit).map_or("?", |unit| unit.name.as_str());
-        match links.get(*unit).and_then(|links| links.get(&kind)) {
+        match facts.link(*unit, kind) {
             Some(Link::Joins(partner) | Link::Target(partner)) => {
-                let Some(root) = root(links, kind, partner) else { continue };
-                return Some(dead_partner(kind, name, partner, root, units));
+                let Some(root) = root(facts.links, kind, partner) else { continue };
+                return Some(dead_partner(kind, facts.name(*unit), partner, root, facts));
             }
             Some(Link::Pod) => {
-                if let Some(infra) = own_sandbox(*unit, units) {
-                    let alive = units.list.get(infra).is_some_and(|sandbox| {
-                        sandbox.is_living()
-                            && sandbox.namespaces.get(kind)
-                                == units.list.get(*unit).and_then(|unit| unit.namespaces.get(kind))
-                    });
-                    let why = format!("{name} declares that it joins the {kind} namespace of its sandbox");
-                    let mut found = OwnerFound::living(infra, units, Evidence::Declared, why);
-                    found.alive = alive;
+                if let Some(found) = by_sandbox(kind, *unit, facts) {
                     return Some(found);
                 }
             }
@@ -178,14 +207,63 @@ fn by_declared_partner(
     None
 }
 
+/// The sandbox that a container declares to share with: living in there, dead, or gone.
+fn by_sandbox(kind: Kind, unit: UnitId, facts: Facts<'_, '_>) -> Option<OwnerFound> {
+    let name = facts.name(unit);
+    let pod = facts.unit(unit)?.declared_pod()?;
+    let Some(infra) = facts.index.infra.get(&pod).copied() else {
+        // The runtime may still know the pod whose infra container it no longer lists.
+        let declared = declared_pod(pod, facts.observation)?;
+        let Infra::Container(id) = &declared.infra else { return None };
+        let why = format!(
+            "{name} declares that it joins the {kind} namespace of its sandbox; nothing knows a container {} any more",
+            short(id)
+        );
+        let id = Some(id.clone());
+        return Some(OwnerFound {
+            id,
+            unit: None,
+            alive: false,
+            evidence: Evidence::Declared,
+            why,
+            pinned: false,
+        });
+    };
+    let sandbox = facts.unit(infra)?;
+    let here = facts.unit(unit)?.namespaces.get(kind);
+    let alive = sandbox.is_living() && sandbox.namespaces.get(kind) == here;
+    let state = if alive {
+        ""
+    } else if sandbox.is_living() {
+        "; that lives in another one"
+    } else {
+        "; that has exited"
+    };
+    let why = format!("{name} declares that it joins the {kind} namespace of its sandbox{state}");
+    let mut found = OwnerFound::living(infra, facts.units, Evidence::Declared, why);
+    found.alive = alive;
+    Some(found)
+}
+
+/// What a runtime says of a pod.
+pub(super) fn declared_pod<'a>(pod: PodKey<'_>, observation: &'a Observation) -> Option<&'a DeclaredPod> {
+    observation.pods.iter().find(|it| it.id == pod.id && it.word_of_uid == pod.word_of_uid)
+}
+
 /// The partner at the end of the chain does not live in the namespace: it is dead, gone, or another incarnation.
-fn dead_partner(kind: Kind, joiner: &str, partner: &Partner, root: Partner, units: &Units<'_>) -> OwnerFound {
-    let owner = root.unit.and_then(|unit| units.list.get(unit));
+fn dead_partner(
+    kind: Kind,
+    joiner: &str,
+    partner: &Partner,
+    root: Partner,
+    facts: Facts<'_, '_>,
+) -> OwnerFound {
+    let owner = root.unit.and_then(|unit| facts.unit(unit));
     let named = owner.map_or_else(|| short(&root.id), |unit| unit.name.clone());
     let chain = if partner.id == root.id {
         String::new()
     } else {
-        let via = partner.unit.and_then(|unit| units.list.get(unit));
+        let via = partner.unit.and_then(|unit| facts.unit(unit));
         format!(" by way of {}", via.map_or_else(|| short(&partner.id), |unit| unit.name.clone()))
     };
     let state = match owner {
@@ -196,29 +274,26 @@ fn dead_partner(kind: Kind, joiner: &str, partner: &Partner, root: Partner, unit
         None => format!("nothing knows {named} any more"),
     };
     let why = format!("{joiner} declares that it joins the {kind} namespace of {named}{chain}; {state}");
-    OwnerFound { id: Some(root.id), unit: root.unit, alive: false, evidence: Evidence::Declared, why }
-}
-
-fn own_sandbox(unit: UnitId, units: &Units<'_>) -> Option<UnitId> {
-    let pod = units.list.get(unit)?.declared?.pod.as_deref()?;
-    units.list.iter().position(|other| {
-        other.declared.is_some_and(|other| other.pod.as_deref() == Some(pod) && other.infra_mark.is_some())
-    })
+    let (id, unit, evidence) = (Some(root.id), root.unit, Evidence::Declared);
+    OwnerFound { id, unit, alive: false, evidence, why, pinned: false }
 }
 
 /// Without any declaration: the init of a PID namespace, else the eldest member.
-fn inferred(kind: Kind, inode: u32, everywhere: &[UnitId], units: &Units<'_>, claims: usize) -> OwnerFound {
+fn inferred(
+    kind: Kind,
+    inode: u32,
+    everywhere: &[UnitId],
+    facts: Facts<'_, '_>,
+    claims: usize,
+) -> OwnerFound {
+    let units = facts.units;
     let doubt = if claims > 1 {
         format!(" ({claims} containers claim it as made for themselves)")
     } else {
         String::new()
     };
     if kind == Kind::Pid {
-        let init = units
-            .leaders
-            .values()
-            .find(|task| task.pid_namespace_init && task.namespaces.get(Kind::Pid) == Some(inode));
-        let Some(init) = init else {
+        let Some(init) = facts.index.inits.get(&inode) else {
             return OwnerFound::unknown("the init of this PID namespace is not to be seen");
         };
         return match units.of_task.get(&init.pid) {

@@ -1,25 +1,21 @@
 //! A pod as the contract describes it: its name, its containers, its namespaces, and the verdict.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use crate::observation::{Kind, Origin};
+use crate::observation::{DeclaredRole, Gap, Kind, Origin};
 use crate::state::class::{self, Behaviours, Judged};
 use crate::state::links::{Link, Partner, root};
 use crate::state::ownership::{Owned, OwnerFound};
-use crate::state::units::{Unit, UnitId, short};
-use crate::state::{Model, exits};
+use crate::state::units::{Unit, UnitId, Units, short};
+use crate::state::volumes::volumes;
+use crate::state::{Model, PodParts, exits};
 use crate::view::{
-    Class, Container, Evidence, Holder, HolderType, Namespace, Owner, Pod, Role, State, Verdict, Volume,
-    VolumeMount,
+    Class, Container, Evidence, Holder, HolderType, Namespace, Owner, Pod, Role, State, Verdict,
 };
 
 /// Puts a pod together and judges it.
-pub(super) fn assemble(
-    pod: &[UnitId],
-    owned: &[Owned],
-    model: &Model<'_>,
-    behaviours: &Behaviours<'_>,
-) -> Pod {
+pub(super) fn assemble(parts: &PodParts<'_>, model: &Model<'_>, behaviours: &Behaviours<'_>) -> Pod {
+    let (pod, owned) = (parts.units.as_slice(), parts.owned.as_slice());
     let judged: Vec<Judged> = owned
         .iter()
         .map(|namespace| {
@@ -36,7 +32,7 @@ pub(super) fn assemble(
     let (verdict, why) = verdict(pod, owned, &judged, model, behaviours);
     let mut order = pod.to_vec();
     order.sort_by_key(|unit| container_order(*unit, &infra, model));
-    let name = identity(pod, owned, model);
+    let name = identity(parts, model);
     Pod {
         id: name.id,
         name: name.name,
@@ -56,11 +52,8 @@ pub(super) fn assemble(
 }
 
 /// Living owners whose class depends on what they do.
-pub(super) fn owners_judged_by_behaviour(
-    pod: &[UnitId],
-    owned: &[Owned],
-    model: &Model<'_>,
-) -> BTreeSet<UnitId> {
+pub(super) fn owners_judged_by_behaviour(parts: &PodParts<'_>, model: &Model<'_>) -> BTreeSet<UnitId> {
+    let (pod, owned) = (parts.units.as_slice(), parts.owned.as_slice());
     let living = owned
         .iter()
         .filter(|namespace| namespace.owner.alive && is_joined(namespace, pod, model))
@@ -86,10 +79,16 @@ fn is_joined(namespace: &Owned, pod: &[UnitId], model: &Model<'_>) -> bool {
         })
 }
 
-/// Whom a container's `container:<id>` mode leads to in the end.
-fn declared_root(unit: UnitId, kind: Kind, model: &Model<'_>) -> Option<Partner> {
+/// Whom a container's declaration to share leads to in the end.
+pub(super) fn declared_root(unit: UnitId, kind: Kind, model: &Model<'_>) -> Option<Partner> {
     match model.links.get(unit)?.get(&kind)? {
         Link::Joins(partner) => root(&model.links, kind, partner),
+        Link::Pod => {
+            let infra = *model.index.infra.get(&model.units.list.get(unit)?.declared_pod()?)?;
+            // A host-network pod's sandbox has nothing of that kind to share.
+            model.links.get(infra)?.get(&kind)?.is_own().then_some(())?;
+            Some(Partner { id: model.units.list.get(infra)?.id.clone(), unit: Some(infra) })
+        }
         _ => None,
     }
 }
@@ -146,9 +145,9 @@ struct Name {
 
 /// The declared pod's name; else that of the owner of what is shared (of pid, else net, ipc, uts) where it lives in the
 /// pod; else of the oldest living member; else of whom the declarations lead to.
-fn identity(pod: &[UnitId], owned: &[Owned], model: &Model<'_>) -> Name {
-    let declared = pod.iter().find_map(|index| unit(*index, model)?.declared?.pod.as_deref());
-    if let Some(known) = model.observation.pods.iter().find(|known| declared == Some(known.id.as_str())) {
+fn identity(parts: &PodParts<'_>, model: &Model<'_>) -> Name {
+    let (pod, owned) = (parts.units.as_slice(), parts.owned.as_slice());
+    if let Some(known) = parts.declared {
         return Name {
             id: known.id.clone(),
             name: known.name.clone(),
@@ -210,11 +209,16 @@ fn verdict(
     model: &Model<'_>,
     behaviours: &Behaviours<'_>,
 ) -> (Verdict, String) {
+    if let Some(why) = pod.iter().find_map(|index| unit(*index, model)?.declared?.opaque.clone()) {
+        return (Verdict::Unknown, format!("the host's namespaces say nothing about its processes: {why}"));
+    }
     let shared: Vec<(&OwnerFound, Kind, &Judged)> = owned
         .iter()
         .zip(judged)
         .filter(|(namespace, _)| namespace.kind.makes_pod() && !namespace.target_only)
-        .filter(|(namespace, _)| namespace.members.len() > 1 || !namespace.owner.alive)
+        .filter(|(namespace, _)| {
+            namespace.members.len() > 1 || !namespace.owner.alive || namespace.owner.pinned
+        })
         .map(|(namespace, judged)| (&namespace.owner, namespace.kind, judged))
         .collect();
     // What nobody living shares any more was still declared: the pod keeps the verdict of its dead owner.
@@ -302,6 +306,7 @@ fn judged_by_declaration(
                 alive,
                 evidence: Evidence::Declared,
                 why,
+                pinned: false,
             };
             let judged = class::judge(&owner, true, &model.units, behaviours, model.observation);
             (owner, kind, judged)
@@ -339,10 +344,29 @@ fn without_sharing(pod: &[UnitId], model: &Model<'_>) -> (Verdict, String) {
         let why = format!("its {} namespaces, or the node's own, could not be read", list(unread));
         return (Verdict::Unknown, why);
     }
+    if pod.is_empty() {
+        return (Verdict::Unknown, "it has no container that anything knows of".to_owned());
+    }
     if !hosts.is_empty() {
         return (Verdict::Host, format!("it shares the node's own {}, and nothing else", list(hosts)));
     }
     (Verdict::Isolated, "it shares no net, ipc, pid or uts namespace".to_owned())
+}
+
+/// What cannot be judged from this host, as gaps.
+pub(super) fn opaque(units: &Units<'_>) -> Vec<Gap> {
+    units
+        .list
+        .iter()
+        .filter_map(|unit| {
+            let why = unit.declared?.opaque.as_deref()?;
+            let remedy = "look inside it with its runtime's own tools";
+            Some(Gap::deciding(
+                format!("the namespaces of container {}", unit.name),
+                format!("{why}; {remedy}"),
+            ))
+        })
+        .collect()
 }
 
 fn container(index: UnitId, infra: bool, model: &Model<'_>) -> Option<Container> {
@@ -373,7 +397,7 @@ fn container(index: UnitId, infra: bool, model: &Model<'_>) -> Option<Container>
             .flatten()
             .map(|(kind, link)| (*kind, link.word()))
             .collect(),
-        exit: exits::of(index, &model.units, &model.links),
+        exit: exits::of(index, model),
     })
 }
 
@@ -383,6 +407,11 @@ fn role(index: UnitId, infra: bool, model: &Model<'_>) -> Role {
     }
     if let Some(Link::Target(_)) = model.links.get(index).and_then(|links| links.get(&Kind::Pid)) {
         return Role::Ephemeral;
+    }
+    match unit(index, model).and_then(|unit| unit.declared?.role) {
+        Some(DeclaredRole::Init) => return Role::Init,
+        Some(DeclaredRole::Ephemeral) => return Role::Ephemeral,
+        Some(DeclaredRole::App) | None => {}
     }
     match unit(index, model).map(|unit| unit.declared.is_some()) {
         Some(true) => Role::App,
@@ -408,26 +437,12 @@ fn namespace(owned: &Owned, judged: &Judged, model: &Model<'_>) -> Namespace {
             why: format!("{}; {}: {}", owned.owner.why, judged.class.name(), judged.why),
         },
         holders: model
-            .observation
+            .index
             .pins
-            .iter()
-            .filter(|pin| pin.kind == owned.kind && pin.inode == owned.inode)
+            .get(&(owned.kind, owned.inode))
+            .into_iter()
+            .flatten()
             .map(|pin| Holder { holder_type: HolderType::BindMount, path: Some(pin.path.clone()), pid: None })
             .collect(),
     }
-}
-
-/// Who mounts what, by source.
-fn volumes(order: &[UnitId], model: &Model<'_>) -> Vec<Volume> {
-    let mut by_source: BTreeMap<&str, Vec<VolumeMount>> = BTreeMap::new();
-    for unit in order.iter().filter_map(|index| unit(*index, model)) {
-        for mount in unit.declared.iter().flat_map(|declared| &declared.mounts) {
-            by_source.entry(&mount.source).or_default().push(VolumeMount {
-                container: unit.id.clone(),
-                target: mount.target.clone(),
-                read_only: mount.read_only,
-            });
-        }
-    }
-    by_source.into_iter().map(|(source, mounts)| Volume { source: source.to_owned(), mounts }).collect()
 }

@@ -8,9 +8,10 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::observation::{
-    DeclaredContainer, Inodes, Kind, Node, Observation, Origin, Runtime, RuntimeState, Task,
+    DeclaredContainer, Infra, Inodes, Kind, Node, Observation, Origin, Runtime, RuntimeState, Task,
 };
 use crate::state::cgroup::{self, CgroupName};
+use crate::state::index::PodKey;
 use crate::view::Identity;
 
 /// The position of a unit in [`Units::list`].
@@ -38,7 +39,13 @@ pub(super) struct Unit<'a> {
     pub cgroup_pod_uid: Option<String>,
 }
 
-impl Unit<'_> {
+impl<'a> Unit<'a> {
+    /// The declared pod that its runtime puts it into.
+    pub(super) fn declared_pod(&self) -> Option<PodKey<'a>> {
+        let declared = self.declared?;
+        Some(PodKey { word_of_uid: declared.word_of_uid, id: declared.pod.as_deref()? })
+    }
+
     pub(super) const fn is_living(&self) -> bool {
         self.init.is_some()
     }
@@ -68,8 +75,18 @@ impl<'a> Units<'a> {
             observation.tasks.iter().filter(|task| task.is_leader()).map(|task| (task.pid, task)).collect();
         let mut units = Self { list: Vec::new(), of_task: HashMap::new(), leaders, doubts: Vec::new() };
         let mut confirmed: HashMap<String, UnitId> = HashMap::new();
+        let processless: HashSet<&str> = observation
+            .pods
+            .iter()
+            .filter(|pod| pod.infra == Infra::Processless)
+            .map(|pod| pod.id.as_str())
+            .collect();
         for declared in &observation.containers {
             if declared.state == RuntimeState::Created && declared.pid == 0 {
+                continue;
+            }
+            // A sandbox that never had a process is no container.
+            if processless.contains(declared.id.as_str()) {
                 continue;
             }
             let unit = units.declared_unit(declared, &observation.node, &observation.tasks);
@@ -85,6 +102,7 @@ impl<'a> Units<'a> {
     fn declared_unit(&self, declared: &'a DeclaredContainer, node: &Node, tasks: &[Task]) -> Unit<'a> {
         let init = self.leaders.get(&declared.pid).copied().filter(|task| is_init_of(task, declared, node));
         let init = init.filter(|task| !task.is_dead() && declared.state != RuntimeState::Exited);
+        let init = init.filter(|task| declared.word_of_uid.is_none_or(|uid| is_of_user(task, uid)));
         // What the kernel says of the init comes before what a file says of the container.
         let cgroup = init
             .and_then(|task| cgroup::parse(task.cgroup.as_deref()?))
@@ -109,8 +127,13 @@ impl<'a> Units<'a> {
 
     /// Gives every task to its container, and makes containers of what only cgroups tell of.
     fn attribute(&mut self, observation: &'a Observation, confirmed: HashMap<String, UnitId>) {
-        let known: HashSet<&str> =
-            observation.containers.iter().map(|declared| declared.id.as_str()).collect();
+        // What a user's own runtime says of processes that are not that user's must not hide what they are.
+        let known: HashSet<String> = self
+            .list
+            .iter()
+            .filter(|unit| unit.is_living() || unit.declared.is_none_or(|it| it.word_of_uid.is_none()))
+            .map(|unit| unit.id.clone())
+            .collect();
         let mut by_path: BTreeMap<&str, Vec<&Task>> = BTreeMap::new();
         for task in &observation.tasks {
             if let Some(path) = task.cgroup.as_deref().filter(|_| !task.kernel_thread) {
@@ -123,7 +146,7 @@ impl<'a> Units<'a> {
             let sure = ancestors(path).find_map(|ancestor| Some((ancestor, *confirmed.get(ancestor)?)));
             let name = cgroup::parse(path)
                 .filter(|name| sure.is_none_or(|(ancestor, _)| name.prefix.len() > ancestor.len()))
-                .filter(|name| !known.contains(name.id.as_str()));
+                .filter(|name| !known.contains(&name.id));
             match (name, sure) {
                 (Some(name), _) => {
                     named.entry(name.prefix.clone()).or_insert_with(|| (name, Vec::new())).1.extend(tasks);
@@ -225,6 +248,12 @@ fn is_init_of(task: &Task, declared: &DeclaredContainer, node: &Node) -> bool {
         return false;
     };
     noted.duration_since(started).abs() <= jiff::SignedDuration::from_secs(5)
+}
+
+/// Whether a process is a user's own: it runs as that user, or in a user namespace that is the user's. Only of those is
+/// the word of a rootless runtime worth anything, whose files and sockets its user writes at will.
+fn is_of_user(task: &Task, uid: u32) -> bool {
+    task.uid == Some(uid) || task.user_namespace_owner == Some(uid)
 }
 
 /// The namespaces of a process. A main thread that has ended has left most of them; its siblings are in them still.

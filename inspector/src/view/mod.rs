@@ -4,10 +4,19 @@
 
 mod finding;
 mod model;
+mod namespaces;
 mod pods;
+mod processes;
 mod select;
 
 pub use finding::{Finding, Severity, Subject};
 pub use model::*;
+pub use namespaces::{
+    Branch, NamespaceHolder, NamespaceList, NamespaceRow, NamespaceRows, NamespaceSelection, NamespaceSort,
+    NoSuchProcess, namespace_list, select_namespaces, tree,
+};
 pub use pods::{coverage, node, pod_list};
+pub use processes::{
+    ContainerName, HiddenPods, PidNamespace, PodName, Process, ProcessList, TargetError, process_list,
+};
 pub use select::{Selection, SortBy, select};

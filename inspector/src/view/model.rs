@@ -423,8 +423,39 @@ pub enum HolderType {
 pub struct Volume {
     /// The folder.
     pub source: String,
+    /// What sort of volume it is.
+    #[serde(rename = "type")]
+    pub volume_type: VolumeType,
+    /// Its name in the pod's specification, where the folder tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// Who mounts it, and where.
     pub mounts: Vec<VolumeMount>,
+}
+
+/// A sort of volume.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum VolumeType {
+    /// A folder or file of the host.
+    Bind,
+    /// One that a runtime manages.
+    Volume,
+    /// Kubernetes: a folder that lives and dies with the pod.
+    EmptyDir,
+    /// Kubernetes: a folder or file of the host.
+    HostPath,
+    /// Kubernetes: a `ConfigMap`.
+    ConfigMap,
+    /// Kubernetes: a `Secret`.
+    Secret,
+    /// Kubernetes: several sources in one, such as a service account's token.
+    Projected,
+    /// Kubernetes: facts about the pod.
+    #[serde(rename = "downwardAPI")]
+    DownwardApi,
+    /// Kubernetes: from a storage plugin, or a part of any volume.
+    Persistent,
 }
 
 /// One container's view of a volume.

@@ -3,7 +3,7 @@
 use crate::observation::{Observation, Origin, TaskSource};
 use crate::state::Snapshot;
 use crate::view::{
-    API_VERSION, Coverage, Finding, GapInfo, Hidden, NodeInfo, Pod, PodList, RuntimeInfo, State,
+    API_VERSION, Class, Coverage, Finding, GapInfo, Hidden, NodeInfo, Pod, PodList, RuntimeInfo, State,
 };
 
 /// The pods of a node. Without `all`, pods that have no living container and unmanaged groups of a single process are
@@ -19,7 +19,8 @@ pub fn pod_list(observation: &Observation, snapshot: Snapshot, findings: Vec<Fin
             if all {
                 return true;
             }
-            let dead = pod.containers.iter().all(|container| container.state == State::Exited);
+            let dead = pod.containers.iter().all(|container| container.state == State::Exited)
+                && !pod.namespaces.iter().any(|it| it.owner.class == Class::RuntimePinned);
             let single = pod.origin == Origin::Unmanaged
                 && pod.containers.iter().map(|container| container.processes).sum::<u64>() == 1;
             hidden.exited += u64::from(dead);

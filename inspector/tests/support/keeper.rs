@@ -28,8 +28,18 @@ disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.snapshotter.v1.b
   "io.containerd.snapshotter.v1.aufs", "io.containerd.snapshotter.v1.devmapper", "io.containerd.tracing.processor.v1.otlp"]
 "#;
 
-/// Runs the daemons in `folder` until standard input closes. Says "ready" or "error: …" on standard output.
+/// Keeps containerd and dockerd in `folder`.
 pub fn main(folder: &Path) -> ExitCode {
+    keep(folder, start, |_| ())
+}
+
+/// Runs daemons in `folder` until standard input closes. Says "ready" or "error: …" on standard output. `tidy` takes
+/// away what the daemons leave behind and nobody else would, once they have ended.
+pub fn keep(
+    folder: &Path,
+    start: impl Fn(&Path, &mut Vec<Child>) -> Result<(), String>,
+    tidy: impl Fn(&Path),
+) -> ExitCode {
     let mut daemons = Vec::new();
     let started = start(folder, &mut daemons);
     let word = match &started {
@@ -39,7 +49,7 @@ pub fn main(folder: &Path) -> ExitCode {
     // Nobody may be listening any more; then the pipe is closed too, and the end comes at once.
     let _ = writeln!(std::io::stdout(), "{word}").and_then(|()| std::io::stdout().flush());
     let _ = std::io::stdin().read_to_end(&mut Vec::new());
-    stop(folder, daemons);
+    stop(folder, daemons, tidy);
     if started.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -86,7 +96,8 @@ fn start(folder: &Path, daemons: &mut Vec<Child>) -> Result<(), String> {
     await_socket(folder, "docker", Some(b"GET /_ping HTTP/1.0\r\n\r\n"))
 }
 
-fn spawn(folder: &Path, program: &str, first: &[&str], then: &[&str]) -> Result<Child, String> {
+/// Starts a daemon in `folder`, its log beside it; it dies with this process.
+pub fn spawn(folder: &Path, program: &str, first: &[&str], then: &[&str]) -> Result<Child, String> {
     let log = File::create(folder.join(format!("{program}.log"))).map_err(|error| error.to_string())?;
     let path = std::env::var("PATH").unwrap_or_default();
     // setpriv: should this process be killed, its daemons die with it. The group of its own keeps a terminal's
@@ -105,7 +116,7 @@ fn spawn(folder: &Path, program: &str, first: &[&str], then: &[&str]) -> Result<
 }
 
 /// Waits until a daemon's socket accepts, and answers `request` if there is one.
-fn await_socket(folder: &Path, name: &str, request: Option<&[u8]>) -> Result<(), String> {
+pub fn await_socket(folder: &Path, name: &str, request: Option<&[u8]>) -> Result<(), String> {
     let deadline = Instant::now() + patience(Duration::from_secs(60));
     while Instant::now() < deadline {
         let answered = UnixStream::connect(folder.join(format!("{name}.sock"))).and_then(|mut socket| {
@@ -134,7 +145,7 @@ pub fn note(folder: &Path, id: &str) {
     file.and_then(|mut file| file.write_all(format!("{id}\n").as_bytes())).unwrap();
 }
 
-fn stop(folder: &Path, daemons: Vec<Child>) {
+fn stop(folder: &Path, daemons: Vec<Child>, tidy: impl Fn(&Path)) {
     let started = fs::read_to_string(folder.join("started")).unwrap_or_default();
     let containers: Vec<&str> = started.lines().collect();
     if daemons.len() == 2 && !containers.is_empty() {
@@ -155,6 +166,7 @@ fn stop(folder: &Path, daemons: Vec<Child>) {
             signal(pid, Signal::KILL);
         }
     }
+    tidy(folder);
     unmount_below(folder);
     for root in cgroups::hierarchies() {
         for id in &containers {
@@ -177,13 +189,18 @@ fn end(mut daemon: Child) {
     let _ = daemon.wait();
 }
 
+/// Kills a process.
+pub fn kill(pid: u32) {
+    signal(pid, Signal::KILL);
+}
+
 fn signal(pid: u32, signal: Signal) {
     if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
         let _ = kill_process(pid, signal);
     }
 }
 
-fn unmount_below(folder: &Path) {
+pub fn unmount_below(folder: &Path) {
     let mountinfo = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let below = mountinfo.lines().rev().filter_map(|line| line.split(' ').nth(4)).map(Path::new);
     for target in below.filter(|target| target.starts_with(folder)) {

@@ -5,6 +5,8 @@ pub mod answer;
 pub mod cgroups;
 pub mod check;
 pub mod clean;
+pub mod cri;
+pub mod cri_messages;
 pub mod fake;
 pub mod helper;
 pub mod images;

@@ -92,6 +92,14 @@ impl HostFiles {
         if bytes.len() as u64 > MAX_BYTES { Err(Error::TooLong(path.to_owned())) } else { Ok(Some(bytes)) }
     }
 
+    /// When a file of the owner's was last written; `None` where there is none.
+    #[must_use]
+    pub fn modified(&self, path: &Path) -> Option<jiff::Timestamp> {
+        let file = self.open(path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC).ok()??;
+        let stat = rustix::fs::fstat(&file).ok().filter(|stat| stat.st_uid == self.owner)?;
+        jiff::Timestamp::new(stat.st_mtime, i32::try_from(stat.st_mtime_nsec).ok()?).ok()
+    }
+
     /// Reads one file of JSON; `None` where there is none.
     ///
     /// # Errors

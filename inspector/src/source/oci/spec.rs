@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use jiff::Timestamp;
 use rustix::fs::{AtFlags, StatxFlags};
 use serde::{Deserialize, Deserializer};
 
@@ -161,4 +162,11 @@ pub(crate) fn null_as_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + D
     deserializer: D,
 ) -> Result<T, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// A time; `None` for Go's zero (the first second of the year 1, which stands for never) and for what is no time.
+pub(crate) fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+    let text: Option<String> = Option::deserialize(deserializer)?;
+    let time = text.and_then(|text| text.parse().ok());
+    Ok(time.filter(|time: &Timestamp| *time > Timestamp::UNIX_EPOCH))
 }

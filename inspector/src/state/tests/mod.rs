@@ -1,9 +1,11 @@
 //! One test for each sentence of the contract about what the words mean and who owns.
 
 mod identity;
+mod namespaces;
 mod owners;
 mod pods;
-mod world;
+mod sandboxes;
+pub(super) mod world;
 
 use world::{World, id};
 
@@ -23,10 +25,12 @@ fn names(pod: &Pod) -> Vec<&str> {
     pod.containers.iter().map(|container| container.name.as_str()).collect()
 }
 
-/// The owner of the pod's namespace of that kind which more than one container shares, or which is orphaned.
+/// The owner of the pod's namespace of that kind which more than one container shares, or which is orphaned
+/// or pinned.
 fn owner(pod: &Pod, kind: Kind) -> &crate::view::Owner {
     let mut found = pod.namespaces.iter().filter(|namespace| {
-        namespace.kind == kind && (namespace.shared_by.len() > 1 || !namespace.owner.alive)
+        let pinned = namespace.owner.class == Class::RuntimePinned;
+        namespace.kind == kind && (namespace.shared_by.len() > 1 || !namespace.owner.alive || pinned)
     });
     let namespace = found.next().unwrap_or_else(|| panic!("no shared {kind}: {:#?}", pod.namespaces));
     assert!(found.next().is_none(), "two shared {kind}: {:#?}", pod.namespaces);

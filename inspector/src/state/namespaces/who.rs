@@ -1,0 +1,224 @@
+//! Which containers and pods are in which namespaces, and whom those were made for.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use super::{Namespace, Position, range};
+use crate::observation::{Declaration, Gap, Inodes, Kind, Observation};
+use crate::state::units::Unit;
+use crate::state::{Model, class, pods};
+use crate::view::{Class, ClassEvidence, Evidence, Owner};
+
+/// A living container, or the topmost process of an unmanaged group.
+#[derive(Clone, Debug)]
+pub struct Member {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Whether a runtime has it.
+    pub managed: bool,
+    /// The number of its pod.
+    pub(super) pod: u32,
+    init_pid: u32,
+    /// Of its init.
+    namespaces: Inodes,
+    /// The kinds that are declared to be made for it.
+    own: Vec<Kind>,
+    infra_mark: Option<String>,
+}
+
+/// A pod, by name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PodName {
+    /// Its name.
+    pub name: String,
+    /// Its Kubernetes namespace.
+    pub namespace: Option<String>,
+    /// Its id.
+    pub id: String,
+}
+
+/// Everybody.
+#[derive(Default)]
+pub(super) struct Who {
+    /// By age.
+    pub members: Vec<Member>,
+    /// By name.
+    pub pods: Vec<PodName>,
+    /// Members by namespace.
+    pub in_namespace: Vec<(u32, u32)>,
+    /// Pods by namespace: those of its members, and those that list it for another reason (a sandbox's pin).
+    pub pods_in: Vec<(u32, u32)>,
+    /// What pods say of the owners of their namespaces.
+    owners: HashMap<u32, Owner>,
+    /// What could not be made out.
+    pub gaps: Vec<Gap>,
+}
+
+impl Who {
+    pub(super) fn of(observation: &Observation, position: impl Fn(Kind, u32) -> Option<Position>) -> Self {
+        let position = |kind, inode| position(kind, inode).and_then(|at| u32::try_from(at).ok());
+        let model = Model::of(observation);
+        let behaviours = class::behaviours(observation);
+        let mut who = Self::default();
+        let mut pod_of_unit = vec![u32::MAX; model.units.list.len()];
+        let mut names: Vec<(PodName, u32)> = Vec::with_capacity(model.pods.len());
+        for (number, parts) in (0_u32..).zip(&model.pods) {
+            // One at a time: all of them with all that they say would take more memory than everything else.
+            let assembled = pods::assemble(parts, &model, &behaviours);
+            for unit in &parts.units {
+                if let Some(slot) = pod_of_unit.get_mut(*unit) {
+                    *slot = number;
+                }
+            }
+            for namespace in assembled.namespaces {
+                if let Some(at) = position(namespace.kind, namespace.inode) {
+                    who.pods_in.push((at, number));
+                    who.owners.entry(at).or_insert(namespace.owner);
+                }
+            }
+            let name = PodName { name: assembled.name, namespace: assembled.namespace, id: assembled.id };
+            names.push((name, number));
+        }
+        let rank = who.name_pods(names);
+        let numbers = who.add_members(&model.units.list, &pod_of_unit, &rank);
+
+        let mut in_namespace = Vec::new();
+        for task in observation.tasks.iter().filter(|task| !task.is_dead()) {
+            let of_task = &model.units.of_task;
+            let unit = of_task.get(&task.pid).or_else(|| of_task.get(&task.tgid));
+            let Some(member) = unit.and_then(|unit| *numbers.get(*unit)?) else { continue };
+            let here = task.namespaces.iter().filter_map(|(kind, inode)| position(kind, inode));
+            in_namespace.extend(here.map(|at| (at, member)));
+        }
+        in_namespace.sort_unstable();
+        in_namespace.dedup();
+        for (_, pod) in &mut who.pods_in {
+            *pod = rank.get(*pod as usize).copied().unwrap_or_default();
+        }
+        let of_members = in_namespace
+            .iter()
+            .filter_map(|(at, member)| Some((*at, who.members.get(*member as usize)?.pod)));
+        who.pods_in.extend(of_members);
+        who.pods_in.sort_unstable();
+        who.pods_in.dedup();
+        who.in_namespace = in_namespace;
+        who.gaps = pods::opaque(&model.units);
+        who.gaps.extend(model.units.doubts);
+        who
+    }
+
+    /// Puts the pods in order; returns the place of each.
+    fn name_pods(&mut self, mut names: Vec<(PodName, u32)>) -> Vec<u32> {
+        names.sort_unstable();
+        let mut rank = vec![0; names.len()];
+        for (place, (_, number)) in (0_u32..).zip(&names) {
+            if let Some(slot) = rank.get_mut(*number as usize) {
+                *slot = place;
+            }
+        }
+        self.pods = names.into_iter().map(|(name, _)| name).collect();
+        rank
+    }
+
+    /// Adds the living units by age; returns the number of each unit.
+    fn add_members(&mut self, units: &[Unit<'_>], pods: &[u32], rank: &[u32]) -> Vec<Option<u32>> {
+        let mut living: Vec<(usize, &Unit<'_>)> =
+            units.iter().enumerate().filter(|(_, unit)| unit.is_living()).collect();
+        living.sort_by(|(_, a), (_, b)| a.age().cmp(&b.age()));
+        let mut numbers = vec![None; units.len()];
+        for (number, (at, unit)) in (0_u32..).zip(living) {
+            if let Some(slot) = numbers.get_mut(at) {
+                *slot = Some(number);
+            }
+            let pod = pods.get(at).and_then(|pod| rank.get(*pod as usize)).copied();
+            self.members.push(member(unit, pod.unwrap_or(u32::MAX)));
+        }
+        numbers
+    }
+
+    /// Whom a namespace was made for.
+    pub(super) fn owner<'n>(&'n self, namespace: &Namespace<'n, '_>) -> Cow<'n, Owner> {
+        let at = u32::try_from(namespace.position()).unwrap_or(u32::MAX);
+        if let Some(owner) = self.owners.get(&at) {
+            return Cow::Borrowed(owner);
+        }
+        match namespace.is_host() {
+            Some(true) => return Cow::Owned(nobody("it is the node's own")),
+            None => return Cow::Owned(nobody("whether it is the node's own is unknown")),
+            Some(false) => {}
+        }
+        let (kind, inode) = (namespace.kind(), namespace.inode());
+        let mut inits = range(&self.in_namespace, namespace.position())
+            .iter()
+            .filter_map(|(_, member)| self.members.get(*member as usize))
+            .filter(|member| member.namespaces.get(kind) == Some(inode));
+        match (inits.next(), inits.next()) {
+            (Some(member), None) => Cow::Owned(member.owns(kind)),
+            (Some(_), Some(_)) => {
+                Cow::Owned(nobody("several containers are in it, and no pod says whose it is"))
+            }
+            (None, _) => Cow::Owned(nobody("no container's init is in it")),
+        }
+    }
+}
+
+impl Member {
+    /// As the only container in a namespace of its.
+    fn owns(&self, kind: Kind) -> Owner {
+        let declared = self.own.contains(&kind);
+        let (evidence, whose) = if declared {
+            (Evidence::Declared, format!("{} declares it as made for itself", self.name))
+        } else {
+            (Evidence::Inferred, format!("{} is the only container in it", self.name))
+        };
+        let (class, class_evidence, what) = match &self.infra_mark {
+            Some(mark) => (Class::Pause, ClassEvidence::Marked, mark.as_str()),
+            None => (Class::Application, ClassEvidence::Behaviour, "no other container joins it"),
+        };
+        Owner {
+            container: Some(self.id.clone()),
+            pid: self.init_pid,
+            alive: true,
+            class,
+            evidence,
+            class_evidence,
+            why: format!("{whose}; {}: {what}", class.name()),
+        }
+    }
+}
+
+fn member(unit: &Unit<'_>, pod: u32) -> Member {
+    let own =
+        |declaration: &Declaration| matches!(declaration, Declaration::Private | Declaration::Shareable);
+    let declared = unit.declared;
+    Member {
+        id: unit.id.clone(),
+        name: unit.name.clone(),
+        managed: unit.runtime.is_some(),
+        pod,
+        init_pid: unit.init.map_or(0, |init| init.pid),
+        namespaces: unit.namespaces,
+        own: declared
+            .into_iter()
+            .flat_map(|declared| &declared.declared)
+            .filter(|(_, declaration)| own(declaration))
+            .map(|(kind, _)| *kind)
+            .collect(),
+        infra_mark: declared.and_then(|declared| declared.infra_mark.clone()),
+    }
+}
+
+/// Nothing tells.
+fn nobody(why: &str) -> Owner {
+    Owner {
+        container: None,
+        pid: 0,
+        alive: false,
+        class: Class::Unknown,
+        evidence: Evidence::None,
+        class_evidence: ClassEvidence::None,
+        why: why.to_owned(),
+    }
+}

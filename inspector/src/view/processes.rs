@@ -1,0 +1,386 @@
+//! The answer of `inspector ps`: its types, which PID namespaces a target means, and what is left out without one.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::{Coverage, NodeInfo, Pod, Role, State};
+use crate::observation::{Kind, Observation};
+use crate::state::Snapshot;
+use crate::state::processes::PidSpace;
+use crate::view::{API_VERSION, coverage, node};
+
+/// The answer of `inspector ps`.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ProcessList {
+    /// Always `inspector/v1`.
+    #[schemars(extend("const" = API_VERSION))]
+    pub api_version: &'static str,
+    /// Always `ProcessList`.
+    #[schemars(extend("const" = "ProcessList"))]
+    pub kind: &'static str,
+    /// The machine and the moment.
+    pub node: NodeInfo,
+    /// What the answer rests on, and what is missing from it.
+    pub coverage: Coverage,
+    /// The PID namespaces whose processes are listed, by pod.
+    pub pid_namespaces: Vec<PidNamespace>,
+    /// The processes in them: by namespace in that order, then by their pid inside. Each is listed once, in the
+    /// innermost of these namespaces.
+    pub processes: Vec<Process>,
+    /// Pods that are alive and not in `pidNamespaces` (shown by `--all`, or when named).
+    pub hidden: HiddenPods,
+}
+
+/// A PID namespace that containers live in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PidNamespace {
+    /// Its inode.
+    pub inode: u32,
+    /// It is the node's own: of its processes only those of containers are listed.
+    pub host: bool,
+    /// The pods of its containers, by name.
+    pub pods: Vec<PodName>,
+    /// The living containers whose PID namespace it is, eldest first.
+    pub containers: Vec<ContainerName>,
+}
+
+/// A process, as the PID namespace of its pod shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Process {
+    /// Its pid as the reader's /proc numbers it.
+    pub pid: u32,
+    /// Its pid in `pidNamespace`; null where it could not be read.
+    pub pod_pid: Option<u32>,
+    /// Its parent's pid as the reader's /proc numbers it; 0 where the reader cannot see the parent.
+    pub parent: u32,
+    /// The id of the container whose process it is (a zombie: whose parent has to reap it); null for one that got in
+    /// from outside (nsenter).
+    pub container: Option<String>,
+    /// That container's name.
+    pub container_name: Option<String>,
+    /// That container's pod.
+    pub pod: Option<PodName>,
+    /// The inode of the PID namespace that `podPid` counts in: the pod's, which may be above the process's own.
+    pub pid_namespace: u32,
+    /// The kernel's name for it, which it can set itself.
+    pub comm: String,
+    /// What it is doing, by the letter of `/proc/PID/stat`: `R`, `S`, `D`, `T`, `t`, `Z`, `I` …
+    #[schemars(extend("maxLength" = 1))]
+    pub state: Option<String>,
+    /// Its real uid, as the reader's user namespace numbers it.
+    pub uid: Option<u32>,
+    /// When it started, RFC 3339.
+    pub started_at: Option<String>,
+    /// Its threads.
+    pub threads: Option<u32>,
+}
+
+/// A pod, where it is only named.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+pub struct PodName {
+    /// Its name.
+    pub name: String,
+    /// Its Kubernetes namespace.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// Its id.
+    pub id: String,
+}
+
+/// A container, where it is only named.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+pub struct ContainerName {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// What it is in its pod.
+    pub role: Role,
+}
+
+/// Pods left out of a list of processes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct HiddenPods {
+    /// No two containers of them share a PID namespace.
+    pub private: u64,
+    /// Their only container in a shared PID namespace is in the node's own.
+    pub host: u64,
+}
+
+/// Why a target means nothing: one line.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TargetError {
+    /// Several things are called so.
+    #[error(
+        "{target:?} could be any of {}; say which, by a longer id, NAMESPACE/NAME, pod/…, container/… or pid/…",
+        list(candidates)
+    )]
+    Ambiguous {
+        /// What was asked for.
+        target: String,
+        /// What it could be, as it can be asked for.
+        candidates: Vec<String>,
+    },
+    /// Nothing is.
+    #[error(
+        "no pod, container or process of a container is called {target:?}; there are {}",
+        list(candidates)
+    )]
+    Unknown {
+        /// What was asked for.
+        target: String,
+        /// What could be asked for.
+        candidates: Vec<String>,
+    },
+    /// It is a process of the node's own.
+    #[error("process {0} is of no container, and in the node's own PID namespace: `ps` shows that one whole")]
+    OfTheNode(u32),
+}
+
+/// The most candidates that are named.
+const CANDIDATES: usize = 12;
+
+fn list(candidates: &[String]) -> String {
+    let named = candidates.iter().take(CANDIDATES).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match candidates.len() {
+        0 => "none".to_owned(),
+        count if count > CANDIDATES => format!("{named} and {} more", count - CANDIDATES),
+        _ => named,
+    }
+}
+
+/// The processes of the PID namespaces that the target is in; without a target, of those that two or more containers
+/// share; with `all`, of every pod's.
+///
+/// # Errors
+/// If the target is unknown or ambiguous.
+pub fn process_list(
+    observation: &Observation,
+    snapshot: &Snapshot,
+    spaces: Vec<PidSpace>,
+    target: Option<&str>,
+    all: bool,
+) -> Result<ProcessList, TargetError> {
+    let chosen: Vec<PidSpace> = match target {
+        Some(target) => {
+            let wanted = Target::resolve(target, observation, snapshot, &spaces)?;
+            spaces.into_iter().filter(|space| wanted.is_in(space)).collect()
+        }
+        None => spaces.iter().filter(|space| all || is_shared(space)).cloned().collect(),
+    };
+    let hidden = if target.is_none() { hidden(snapshot, &chosen) } else { HiddenPods::default() };
+    let listed: BTreeSet<u32> = chosen.iter().filter(|space| !space.host).map(|space| space.inode).collect();
+    let mut list = ProcessList {
+        api_version: API_VERSION,
+        kind: "ProcessList",
+        node: node(observation),
+        coverage: coverage(observation, snapshot),
+        pid_namespaces: Vec::new(),
+        processes: Vec::new(),
+        hidden,
+    };
+    for space in chosen {
+        let elsewhere = |home: u32| listed.contains(&home) && (space.host || home != space.inode);
+        list.processes.extend(
+            space.processes.into_iter().filter(|seen| !elsewhere(seen.home)).map(|seen| seen.process),
+        );
+        list.add(space.inode, space.host, space.containers);
+    }
+    Ok(list)
+}
+
+impl ProcessList {
+    /// The node's own PID namespace stands once, however many pods are in it.
+    fn add(&mut self, inode: u32, host: bool, containers: Vec<(ContainerName, PodName)>) {
+        let position = self.pid_namespaces.iter().position(|known| known.inode == inode);
+        let position = position.unwrap_or_else(|| {
+            let namespace = PidNamespace { inode, host, pods: Vec::new(), containers: Vec::new() };
+            self.pid_namespaces.push(namespace);
+            self.pid_namespaces.len() - 1
+        });
+        let Some(namespace) = self.pid_namespaces.get_mut(position) else { return };
+        for (container, pod) in containers {
+            namespace.containers.push(container);
+            if let Err(place) = namespace.pods.binary_search(&pod) {
+                namespace.pods.insert(place, pod);
+            }
+        }
+    }
+}
+
+/// Two or more containers see each other's processes. In the node's namespace unmanaged ones are mere processes.
+fn is_shared(space: &PidSpace) -> bool {
+    space.containers.len() > 1 && !(space.host && space.unmanaged)
+}
+
+fn hidden(snapshot: &Snapshot, chosen: &[PidSpace]) -> HiddenPods {
+    let shown: BTreeSet<&str> =
+        chosen.iter().flat_map(|space| &space.containers).map(|(_, pod)| pod.id.as_str()).collect();
+    let mut hidden = HiddenPods::default();
+    for pod in snapshot.pods.iter().filter(|pod| !shown.contains(pod.id.as_str())) {
+        let mut living =
+            pod.containers.iter().filter(|container| container.state == State::Running).peekable();
+        let of_a_runtime = living.peek().is_some_and(|container| container.runtime.is_some());
+        let own: BTreeSet<u32> =
+            living.filter_map(|container| container.namespaces.get(&Kind::Pid).copied()).collect();
+        if own.iter().any(|inode| pod.namespaces.iter().any(|it| it.kind == Kind::Pid && it.inode == *inode))
+        {
+            hidden.private += 1;
+        } else if of_a_runtime && !own.is_empty() {
+            hidden.host += 1;
+        }
+    }
+    hidden
+}
+
+/// What a target means.
+enum Target<'a> {
+    Pod(&'a Pod),
+    Container(&'a str),
+    Process(u32),
+}
+
+impl<'a> Target<'a> {
+    /// Exact names and pids come before beginnings of ids; the living before the dead.
+    fn resolve(
+        target: &str,
+        observation: &Observation,
+        snapshot: &'a Snapshot,
+        spaces: &[PidSpace],
+    ) -> Result<Self, TargetError> {
+        let (sort, name) = match target.split_once('/') {
+            Some((sort @ ("pod" | "container" | "pid"), name)) => (Some(sort), name),
+            _ => (None, target),
+        };
+        let may_be = |wanted: &str| sort.is_none_or(|sort| sort == wanted);
+        let matching = |exact: bool| -> Vec<Self> {
+            let begins = |id: &str| if exact { id == name } else { !name.is_empty() && id.starts_with(name) };
+            let mut found: Vec<Self> = Vec::new();
+            for pod in &snapshot.pods {
+                let is_pod = may_be("pod") && (begins(&pod.id) || exact && is_called(pod, name));
+                if is_pod {
+                    found.push(Self::Pod(pod));
+                }
+                for container in &pod.containers {
+                    let is_it = begins(&container.id) || exact && container.name == name;
+                    // A pod that is named after one of its containers means both.
+                    if may_be("container") && is_it && !is_pod {
+                        found.push(Self::Container(&container.id));
+                    }
+                }
+            }
+            if let (true, Ok(pid)) = (exact && may_be("pid"), name.parse::<u32>()) {
+                let task = observation.tasks.iter().find(|task| task.pid == pid);
+                found.extend(task.map(|task| Self::Process(task.tgid)));
+            }
+            found
+        };
+        let mut found = matching(true);
+        if found.is_empty() {
+            found = matching(false);
+        }
+        if found.len() > 1 && found.iter().any(|it| it.is_living(snapshot)) {
+            found.retain(|it| it.is_living(snapshot));
+        }
+        let words = |found: &[Self]| found.iter().map(|it| it.words(snapshot)).collect();
+        let target = || target.to_owned();
+        match found.pop() {
+            None => {
+                let known: Vec<Self> =
+                    snapshot.pods.iter().map(Self::Pod).filter(|it| it.is_living(snapshot)).collect();
+                Err(TargetError::Unknown { target: target(), candidates: words(&known) })
+            }
+            Some(it) if found.is_empty() => {
+                it.of_the_node(observation, spaces).map_or(Ok(it), |pid| Err(TargetError::OfTheNode(pid)))
+            }
+            Some(it) => {
+                found.push(it);
+                Err(TargetError::Ambiguous { target: target(), candidates: words(&found) })
+            }
+        }
+    }
+
+    fn is_living(&self, snapshot: &Snapshot) -> bool {
+        let running = |pod: &Pod, id: Option<&str>| {
+            pod.containers.iter().any(|it| it.state == State::Running && id.is_none_or(|id| it.id == id))
+        };
+        match self {
+            Self::Pod(pod) => running(pod, None),
+            Self::Container(id) => snapshot.pods.iter().any(|pod| running(pod, Some(id))),
+            Self::Process(_) => true,
+        }
+    }
+
+    /// How to ask for it without any doubt.
+    fn words(&self, snapshot: &Snapshot) -> String {
+        let short =
+            |id: &str| if id.starts_with("proc:") { id.to_owned() } else { id.chars().take(12).collect() };
+        match self {
+            Self::Pod(pod) => format!("pod/{} ({})", PodName::of(pod), short(&pod.id)),
+            Self::Container(id) => {
+                let mut all =
+                    snapshot.pods.iter().flat_map(|pod| pod.containers.iter().map(move |it| (pod, it)));
+                match all.find(|(_, it)| it.id == **id) {
+                    Some((pod, it)) => {
+                        format!("container/{} ({} of pod {})", it.name, short(id), PodName::of(pod))
+                    }
+                    None => format!("container/{}", short(id)),
+                }
+            }
+            Self::Process(pid) => format!("pid/{pid}"),
+        }
+    }
+
+    /// The process, where it is the node's own business.
+    fn of_the_node(&self, observation: &Observation, spaces: &[PidSpace]) -> Option<u32> {
+        let Self::Process(pid) = self else { return None };
+        let task = observation.tasks.iter().find(|task| task.pid == *pid)?;
+        let own = task.namespaces.get(Kind::Pid)?;
+        let host = observation.host.is_host(Kind::Pid, own) != Some(false);
+        (host && !spaces.iter().any(|space| self.is_in(space))).then_some(*pid)
+    }
+
+    fn is_in(&self, space: &PidSpace) -> bool {
+        let processes = || space.processes.iter().map(|seen| (seen.process.pid, seen.home));
+        match self {
+            Self::Pod(pod) => space.containers.iter().any(|(_, of)| of.id == pod.id),
+            Self::Container(id) => space.containers.iter().any(|(container, _)| container.id == *id),
+            // Its innermost one, not those above.
+            Self::Process(pid) => processes().any(|it| it.0 == *pid && (it.1 == space.inode)),
+        }
+    }
+}
+
+fn is_called(pod: &Pod, name: &str) -> bool {
+    let with_namespace = || {
+        let (namespace, name) = name.split_once('/')?;
+        Some(pod.namespace.as_deref() == Some(namespace) && pod.name == name)
+    };
+    pod.name == name || with_namespace() == Some(true)
+}
+
+impl PodName {
+    fn of(pod: &Pod) -> Self {
+        Self { name: pod.name.clone(), namespace: pod.namespace.clone(), id: pod.id.clone() }
+    }
+}
+
+impl fmt::Display for PodName {
+    /// `NAMESPACE/NAME`, or the name alone; as it was given, so to be cleaned.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.namespace {
+            Some(namespace) => write!(f, "{namespace}/{}", self.name),
+            None => f.write_str(&self.name),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "processes_tests.rs"]
+mod tests;

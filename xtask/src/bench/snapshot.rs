@@ -1,0 +1,162 @@
+//! `cargo xtask bench snapshot`: all namespaces of a node as JSON, `inspector namespaces` against `lsns`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+
+use super::measure::{self, Cost};
+use super::population::{Population, Size};
+use crate::cargo::target_dir;
+use crate::{dist, sh};
+
+/// The populations, and how often each program runs over one: lsns needs a minute for the largest.
+const SIZES: [(&str, Size, usize); 5] = [
+    ("100", Size { plain: 0, sets: 0 }, 11),
+    ("1k", Size { plain: 900, sets: 0 }, 7),
+    ("10k", Size { plain: 10_000, sets: 0 }, 3),
+    ("10k in 25k namespaces", Size { plain: 0, sets: 5_000 }, 3),
+    ("30k", Size { plain: 30_000, sets: 0 }, 1),
+];
+
+/// One line of the table.
+struct Line {
+    name: &'static str,
+    rows: u64,
+    lsns: Cost,
+    inspector: Cost,
+    /// Collecting alone, by eBPF and from /proc.
+    collected: [Option<Duration>; 2],
+}
+
+/// Measures, prints, and writes `docs/performance.md`'s table where asked to.
+pub fn snapshot(only: &[String], write: bool) -> Result<()> {
+    ensure!(sh::is_root(), "this bench makes namespaces and loads eBPF programs: run it as root");
+    ensure!(sh::find("lsns").is_some(), "there is no lsns to compare with: install util-linux");
+    let program = dist::dist()?;
+    let folder = target_dir()?.join("bench");
+    fs::create_dir_all(&folder)?;
+    let mut lines = Vec::new();
+    for (name, size, rounds) in
+        SIZES.iter().filter(|(name, ..)| only.is_empty() || only.iter().any(|it| it == name))
+    {
+        eprintln!("bench: {name}: {} processes are being made", size.processes());
+        let population = Population::new(*size)?;
+        lines.push(one(name, *rounds, &program, &folder)?);
+        drop(population);
+    }
+    let table = table(&lines)?;
+    print!("{table}");
+    if write {
+        publish(&table)?;
+    }
+    Ok(())
+}
+
+fn one(name: &'static str, rounds: usize, program: &Path, folder: &Path) -> Result<Line> {
+    let (theirs, ours) = (folder.join("lsns.json"), folder.join("inspector.json"));
+    let lsns = || {
+        let mut command = Command::new("lsns");
+        command.args(["-l", "--json", "-o", "ns,type,nprocs,pid"]);
+        command
+    };
+    let inspector = || {
+        let mut command = Command::new(program);
+        command.args(["namespaces", "-o", "json"]);
+        command
+    };
+    // First that both say the same; this also warms what caches there are.
+    let rows = agree(&mut lsns(), &mut inspector(), &theirs, &ours)?;
+    let (mut peer, mut own) = (Vec::new(), Vec::new());
+    for _ in 0..rounds {
+        peer.push(measure::run(&mut lsns(), &theirs)?);
+        own.push(measure::run(&mut inspector(), &ours)?);
+    }
+    let collected = ["bpf", "procfs"].map(|source| collection(program, source, folder));
+    Ok(Line { name, rows, lsns: measure::median(peer), inspector: measure::median(own), collected })
+}
+
+/// Both programs list the same; tried a few times, since a machine is never quite still.
+fn agree(lsns: &mut Command, inspector: &mut Command, theirs: &Path, ours: &Path) -> Result<u64> {
+    let mut last = None;
+    for _ in 0..3 {
+        measure::run(lsns, theirs)?;
+        measure::run(inspector, ours)?;
+        let mut check = Command::new(std::env::current_exe()?);
+        match sh::output(check.arg("check-rows").arg(theirs).arg(ours)) {
+            Ok(rows) => return rows.trim().parse().context("the check did not say how many rows there are"),
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(last.context("nothing was compared")?)
+}
+
+/// How long reading the tasks took, as the program itself says with -v: `read N tasks … in 5.2 ms`.
+fn collection(program: &Path, source: &str, folder: &Path) -> Option<Duration> {
+    let mut times: Vec<Duration> = (0..3)
+        .filter_map(|_| {
+            let output = folder.join("collection.json");
+            let mut command = Command::new(program);
+            command.args(["namespaces", "-v", "--color", "never", "-o", "json", "--source", source]);
+            measure::run(&mut command, &output).ok()?;
+            let said = fs::read_to_string(output.with_extension("err")).ok()?;
+            let words: Vec<&str> =
+                said.lines().find(|line| line.contains("tasks read"))?.split(' ').collect();
+            let at = words.iter().position(|word| *word == "in")?;
+            Some(Duration::from_secs_f64(words.get(at + 1)?.parse::<f64>().ok()? / 1e3))
+        })
+        .collect();
+    times.sort();
+    times.get(times.len() / 2).copied()
+}
+
+fn table(lines: &[Line]) -> Result<String> {
+    use std::fmt::Write as _;
+    let mut out = String::from(
+        "| processes | rows | lsns: CPU | wall | peak | inspector: CPU | wall | peak | CPU, lsns / inspector | \
+         collection: eBPF | /proc | ratio |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n",
+    );
+    let ms = |time: Duration| format!("{:.0} ms", time.as_secs_f64() * 1e3);
+    let mib = |kib: u64| format!("{:.1} MiB", Duration::from_millis(kib).as_secs_f64() * 1000.0 / 1024.0);
+    for line in lines {
+        let (lsns, own) = (&line.lsns, &line.inspector);
+        let ratio = |one: Duration, other: Duration| one.as_secs_f64() / other.as_secs_f64().max(1e-6);
+        let [bpf, procfs] = line.collected;
+        let collected = |time: Option<Duration>| {
+            time.map_or_else(|| "–".to_owned(), |time| format!("{:.1} ms", time.as_secs_f64() * 1e3))
+        };
+        let collection_ratio = bpf
+            .zip(procfs)
+            .map_or_else(|| "–".to_owned(), |(bpf, procfs)| format!("{:.0}×", ratio(procfs, bpf)));
+        writeln!(
+            out,
+            "| {} | {} | {} | {} | {} | {} | {} | {} | {:.1}× | {} | {} | {collection_ratio} |",
+            line.name,
+            line.rows,
+            ms(lsns.cpu),
+            ms(lsns.wall),
+            mib(lsns.peak_kib),
+            ms(own.cpu),
+            ms(own.wall),
+            mib(own.peak_kib),
+            ratio(lsns.cpu, own.cpu),
+            collected(bpf),
+            collected(procfs),
+        )?;
+    }
+    Ok(out)
+}
+
+/// Replaces what stands between the marks in `docs/performance.md`.
+fn publish(table: &str) -> Result<()> {
+    const MARKS: [&str; 2] = ["<!-- bench snapshot -->", "<!-- /bench snapshot -->"];
+    let path: PathBuf = sh::workspace()?.join("docs/performance.md");
+    let text = fs::read_to_string(&path)?;
+    let missing = || format!("{} has no marks {MARKS:?}", path.display());
+    let (head, rest) = text.split_once(MARKS[0]).with_context(missing)?;
+    let (_, tail) = rest.split_once(MARKS[1]).with_context(missing)?;
+    fs::write(&path, format!("{head}{}\n{table}{}{tail}", MARKS[0], MARKS[1]))?;
+    Ok(())
+}
