@@ -50,9 +50,9 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
-    /// Set up and run every test, as root, then the one on an old kernel under QEMU
+    /// Set up and run every test, as root, then those on a node and on two kernels under QEMU
     Test {
-        /// What `cargo test` gets after `--`: run only matching tests, and no kernel
+        /// What `cargo test` gets after `--`: run only matching tests, and boot nothing
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         filter: Vec<String>,
     },
@@ -87,9 +87,11 @@ enum Command {
     },
     /// Boot Debian's kernels under QEMU and compare eBPF with /proc on each
     Kernels {
-        /// 5.10, 6.1, 6.12
-        #[arg(default_values_t = [kernels::OLDEST.to_owned()])]
+        /// 5.10, 6.1, 6.12, newest; 5.10 and newest if none is named
         versions: Vec<String>,
+        /// Boot all of them, and write what was seen into docs/kernels.md
+        #[arg(long)]
+        bless: bool,
     },
 }
 
@@ -117,7 +119,7 @@ fn main() -> ExitCode {
         Command::Population { size } => bench::population(size),
         Command::CheckRows { lsns, inspector } => bench::check_rows(&lsns, &inspector),
         Command::Guest { tests } => guest::guest(&tests),
-        Command::Kernels { versions } => kernels::kernels(&versions),
+        Command::Kernels { versions, bless } => kernels::kernels(&versions, bless),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -35,10 +35,11 @@ const TEST_PROGRAMS: [(&str, &str); 15] = [
     ("/usr/lib/cni/bridge", "containernetworking-plugins"),
     ("iptables", "iptables"),
     ("qemu-system-x86_64", "qemu-system-x86"),
+    // The tests' own small C programs.
+    ("cc", "gcc"),
     // The guest's disks.
     ("mmdebstrap", "mmdebstrap"),
     ("mke2fs", "e2fsprogs"),
-    ("cc", "gcc"),
 ];
 
 /// Installs what is missing: the eBPF toolchain, and with `tests` what the tests start.

@@ -42,12 +42,12 @@ fn a_private_network_is_a_quiet_group() {
     wait_until("its program", || std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap() == "sleep\n");
     let truth = truth::Truth::of(pid).unwrap();
     for source in ["--source=bpf", "--source=procfs"] {
-        // One process alone in a namespace: counted, not shown, and no finding.
+        // One process alone in its namespaces: counted, not shown, and no finding. It shares the others with the host.
         let quiet = pods(&[source]).ours(&[&truth.id()]);
         assert!(quiet.pods.is_empty() && quiet.findings.is_empty(), "{quiet:#?}");
         let all = pods(&[source, "--all"]).ours(&[&truth.id()]);
         let pod = all.the_pod();
-        expect(pod, [("origin", json!("unmanaged")), ("verdict", json!("isolated"))]);
+        expect(pod, [("origin", json!("unmanaged")), ("verdict", json!("host"))]);
         assert_eq!(containers(pod).len(), 1);
         expect(
             all.container(&truth.id()),
