@@ -14,6 +14,7 @@ trials![
     pins_outlive_every_container,
     two_pods_stay_two,
     a_killed_pause,
+    a_monitor_tells_where_its_pods_are,
 ];
 
 const HTTPD: [&str; 4] = ["/bin/busybox", "httpd", "-f", "-p"];
@@ -201,4 +202,17 @@ fn a_killed_pause() {
     assert_eq!(row["id"], json!(pod.id));
     expect(ours.container(&pause.id), [("state", json!("exited")), ("role", json!("infra"))]);
     expect(ours.container(&doomed.id), [("state", json!("exited"))]);
+}
+
+fn a_monitor_tells_where_its_pods_are() {
+    let m = Machine::new();
+    let pod = Pod::new(&m, "hidden", Wish { monitored: true, ..Wish::default() });
+    let app = pod.run("app", &httpd("8080"));
+    // Nobody names CRI-O's storage, which is nowhere near the usual place.
+    let ours = m.agreed(&m.runc_flag(), &[&app], &[]);
+    expect(
+        ours.the_pod(),
+        [("id", json!(pod.id)), ("name", json!("hidden")), ("verdict", json!("runtime-pinned"))],
+    );
+    expect(ours.container(&app.id), [("name", json!("app")), ("runtime", json!("cri-o"))]);
 }

@@ -20,7 +20,15 @@ pub struct Wish {
     pub shared_pid: bool,
     /// The host's network.
     pub host_network: bool,
+    /// Each container below a real conmon, as CRI-O starts it.
+    pub monitored: bool,
 }
+
+/// Starts a container as CRI-O does: conmon works in the bundle, has the runtime create it, and stays its init's parent.
+const CONMON: &str = r#"cd "$6" && conmon --api-version 1 -c "$9" -u "$9" -n "$9" -r "$(command -v runc)" --runtime-arg --root="$2" \
+  -b "$6" -p "$8" --exit-dir "$6" --persist-dir "$6" --socket-dir-path "$6" -l k8s-file:"$6/log" || exit
+n=0; until [ -s "$8" ]; do n=$((n+1)); [ $n -lt 200 ] || exit 1; sleep 0.05; done
+exec runc --root "$2" start "$9""#;
 
 /// A pod.
 pub struct Pod<'m> {
@@ -197,7 +205,10 @@ impl<'m> Pod<'m> {
         let [root, run_root] = folders(self.machine, id);
         fs::write(root.join("config.json"), spec.to_string()).unwrap();
         fs::write(run_root.join("config.json"), spec.to_string()).unwrap();
-        let container = self.machine.run_bundle(&["runc", "runc"], id, &run_root);
+        let monitored = ["runc", "sh", "-c", CONMON, "conmon"];
+        let runtime = if self.wish.monitored { &monitored[..] } else { &["runc", "runc"] };
+        let container = self.machine.run_bundle(runtime, id, &run_root);
+        fs::write(run_root.join("pidfile"), container.pid.to_string()).unwrap();
         let start = truth::Truth::of(container.pid).unwrap().start_ticks.to_string();
         let state = json!({ "ociVersion": "1.0.2", "id": id, "status": "running", "pid": container.pid, "bundle": run_root,
             "created": CREATED, "started": CREATED, "finished": "0001-01-01T00:00:00Z", "initPid": container.pid,

@@ -32,6 +32,7 @@ pub fn keep(folder: &Path) -> ExitCode {
     let base = cgroup_base(folder);
     let mine = |pid: &u32| {
         truth::cgroup(*pid).is_some_and(|path| path.starts_with(&base))
+            || fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd.starts_with(folder))
             || fs::read_link(format!("/proc/{pid}/root")).is_ok_and(|root| root.starts_with(folder))
     };
     for _ in 0..100 {

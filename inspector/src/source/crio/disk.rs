@@ -192,6 +192,13 @@ struct Life {
 
 impl Life {
     fn of(disk: &Disk<'_>, id: &str, mut state: State, folders: &[PathBuf]) -> Self {
+        if state.init().0 == 0 {
+            // Where only the run root is known, CRI-O's state is not, but its monitor's note of the pid is.
+            let mut notes =
+                folders.iter().filter_map(|folder| disk.files.read(&folder.join("pidfile")).ok()?);
+            let note = notes.next().unwrap_or_default();
+            state.init_pid = String::from_utf8_lossy(&note).trim().parse().unwrap_or_default();
+        }
         let (pid, start_ticks) = state.init();
         // Without a start time the cgroup has to bear the pid out.
         let sure = start_ticks.is_some()
