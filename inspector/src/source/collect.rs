@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use crate::observation::{Gap, Observation, Runtime, TaskSource};
 use crate::source::{
-    Context, RuntimeFacts, TaskChoice, TaskScan, behaviour, bpf, crio, docker, node, oci, pins, procfs,
+    Context, RuntimeFacts, TaskChoice, TaskScan, behaviour, bpf, crio, docker, node, oci, pins, podman,
+    procfs,
 };
 use crate::state;
 
@@ -132,13 +133,11 @@ fn running_tasks(context: &Context) -> Option<u64> {
 async fn runtimes(context: &Context, scan: &TaskScan) -> RuntimeFacts {
     let mut facts = docker::collect(context, scan).await;
     facts.merge(crio::collect(context, scan).await);
+    facts.merge(podman::collect(context, scan).await);
     facts.merge(oci::collect(context, scan).await);
-    for (runtime, path) in context
-        .options
-        .sockets
-        .iter()
-        .filter(|(runtime, _)| !matches!(runtime, Runtime::Docker | Runtime::CriO | Runtime::Oci))
-    {
+    for (runtime, path) in context.options.sockets.iter().filter(|(runtime, _)| {
+        !matches!(runtime, Runtime::Docker | Runtime::CriO | Runtime::Podman | Runtime::Oci)
+    }) {
         let why =
             "this version asks Docker and CRI only; containers of other runtimes are told by their cgroups";
         facts.merge(RuntimeFacts {

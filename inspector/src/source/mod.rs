@@ -4,6 +4,7 @@
 //! [`collect`] asks them in order. Nothing here panics, blocks without a limit, or drops an error in silence.
 
 pub mod behaviour;
+pub mod bolt;
 pub mod bpf;
 mod collect;
 pub mod cri;
@@ -15,6 +16,7 @@ pub mod http;
 pub mod node;
 pub mod oci;
 pub mod pins;
+pub mod podman;
 pub mod procfs;
 
 pub use collect::{CollectError, collect};
