@@ -28,6 +28,10 @@ pub async fn collect(context: &Context, scan: &TaskScan) -> RuntimeFacts {
             Err(error) => refused(runtime, socket, &error, endpoints.named),
         });
     }
+    all.gaps.extend(endpoints.folders.iter().map(|folder| {
+        let why = "containerd is asked by its socket only: name that in place of a folder";
+        Gap::deciding(format!("containerd's pods, by {}", folder.display()), why)
+    }));
     all
 }
 
