@@ -7,6 +7,7 @@ pub mod behaviour;
 pub mod bolt;
 pub mod bpf;
 mod collect;
+pub mod containerd;
 pub mod cri;
 pub mod crio;
 pub mod docker;

@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use super::libpod::{ContainerConfig, ContainerState, PodConfig, PodState, VolumeConfig};
 use super::record::{Contents, PodRecord, Record};
 use crate::observation::Gap;
-use crate::source::bolt::{Bucket, Damaged, Database, Entry};
+use crate::source::bolt::{self, Bucket, Db};
 use crate::source::oci::file::HostFiles;
 
 /// Podman 4's, below its storage root.
@@ -40,8 +40,21 @@ pub struct State {
     pub path: PathBuf,
 }
 
-/// The JSON of one row or bucket.
-type Row<'a> = (String, Vec<&'a [u8]>);
+/// An id or name, and the JSON of its row or bucket.
+type Row = (String, Vec<Vec<u8>>);
+
+/// What both sorts of database have.
+#[derive(Debug, Default)]
+struct Tables {
+    /// Configuration and state.
+    containers: Vec<Row>,
+    /// Configuration and state.
+    pods: Vec<Row>,
+    /// Configuration.
+    volumes: Vec<Row>,
+    tmp_dir: Option<String>,
+    volume_dir: Option<String>,
+}
 
 /// Whether a storage root has a database of Podman's.
 #[must_use]
@@ -56,15 +69,14 @@ pub fn exists(files: &HostFiles, root: &Path) -> bool {
 pub fn read(files: &HostFiles, root: &Path, gaps: &mut Vec<Gap>) -> Result<Option<State>, String> {
     // Where both are there Podman itself goes on with the first.
     let path = root.join(BOLT);
-    if let Some(bytes) = copy(files, &path, &[])? {
-        return bolt(&bytes, &path, root, gaps)
-            .map(Some)
-            .map_err(|error| format!("{}: {error}", path.display()));
+    if let Some(tables) = bolt::read(files, &path, of_bolt).map_err(|error| error.to_string())? {
+        return Ok(Some(tables.into_state(path, root, gaps)));
     }
     let path = root.join(SQLITE);
     let beside = [root.join("db.sql-journal"), root.join("db.sql-wal")];
     let Some(bytes) = copy(files, &path, &beside)? else { return Ok(None) };
-    sqlite(bytes, &path, root, gaps).map(Some).map_err(|error| format!("{}: {error}", path.display()))
+    let tables = of_sqlite(bytes).map_err(|error| format!("{}: {error}", path.display()))?;
+    Ok(Some(tables.into_state(path, root, gaps)))
 }
 
 /// Copies a file until two copies in a row are equal, while the files `beside` it that hold half of a transaction are
@@ -91,75 +103,71 @@ fn copy(files: &HostFiles, path: &Path, beside: &[PathBuf]) -> Result<Option<Vec
     Err(format!("{} is being written all the time, or a crash left a transaction in it", path.display()))
 }
 
-fn bolt(bytes: &[u8], path: &Path, root: &Path, gaps: &mut Vec<Gap>) -> Result<State, Damaged> {
-    let database = Database::new(bytes)?.root();
-    let settings = database.bucket("runtime-config")?;
-    let setting = |name: &str| -> Result<Option<String>, Damaged> {
-        let value = settings.map(|settings| settings.value(name)).transpose()?.flatten();
-        Ok(value.and_then(|value| String::from_utf8(value.to_vec()).ok()).filter(|text| !text.is_empty()))
+/// Podman 4's tables: a bucket for each container, pod and volume.
+fn of_bolt(database: &Db) -> Result<Tables, bolt::Error> {
+    let rows = |name: &str, keys: &[&str]| -> Result<Vec<Row>, bolt::Error> {
+        let Some(bucket) = database.bucket(&[name.as_bytes()])? else { return Ok(Vec::new()) };
+        let row = |(id, bucket): (Vec<u8>, Bucket<'_>)| {
+            let value = |key: &&str| Ok(bucket.value(key.as_bytes())?.unwrap_or_default());
+            let values = keys.iter().map(value).collect::<Result<_, bolt::Error>>()?;
+            Ok((String::from_utf8_lossy(&id).into_owned(), values))
+        };
+        bucket.buckets()?.into_iter().map(row).collect()
     };
-    let rows = |name: &str, keys: &[&str]| -> Result<Vec<Row<'_>>, Damaged> {
-        let Some(bucket) = database.bucket(name)? else { return Ok(Vec::new()) };
-        bucket.entries()?.into_iter().filter_map(|(key, entry)| inner(key, entry, keys).transpose()).collect()
+    let settings = database.bucket(&[b"runtime-config"])?;
+    let setting = |name: &str| -> Result<Option<String>, bolt::Error> {
+        let value = settings.as_ref().map(|settings| settings.value(name.as_bytes())).transpose()?.flatten();
+        Ok(value.map(|value| String::from_utf8_lossy(&value).into_owned()))
     };
-    let volumes = rows("vol", &["config"])?;
-    let containers = rows("ctr", &["config", "state"])?;
-    let pods = rows("pod", &["config", "state"])?;
-    let folder = setting("volume-path")?;
-    Ok(State {
-        contents: Contents {
-            containers: container_records(&containers, &folders(&volumes, folder.as_deref(), root), gaps),
-            pods: pod_records(&pods, gaps),
-        },
-        tmp_dir: setting("tmp-dir")?.map_or_else(|| PathBuf::from(TMP_DIR), PathBuf::from),
-        path: path.to_owned(),
+    Ok(Tables {
+        containers: rows("ctr", &["config", "state"])?,
+        pods: rows("pod", &["config", "state"])?,
+        volumes: rows("vol", &["config"])?,
+        tmp_dir: setting("tmp-dir")?,
+        volume_dir: setting("volume-path")?,
     })
 }
 
-/// The values of these keys in the bucket of a container, pod or volume; `None` for what is no bucket.
-fn inner<'a>(key: &[u8], entry: Entry<'a>, keys: &[&str]) -> Result<Option<Row<'a>>, Damaged> {
-    let Entry::Bucket(bucket) = entry else { return Ok(None) };
-    let bucket: Bucket<'a> = bucket;
-    let values = keys.iter().map(|key| Ok(bucket.value(key)?.unwrap_or_default()));
-    Ok(Some((String::from_utf8_lossy(key).into_owned(), values.collect::<Result<_, Damaged>>()?)))
-}
-
-fn sqlite(mut bytes: Vec<u8>, path: &Path, root: &Path, gaps: &mut Vec<Gap>) -> Result<State, String> {
+/// Podman 5's tables.
+fn of_sqlite(mut bytes: Vec<u8>) -> Result<Tables, rusqlite::Error> {
     // A database in WAL mode cannot be opened in memory. Its log is empty: see `copy`.
     if let Some([write, read]) = bytes.get_mut(18..20) {
         (*write, *read) = (1, 1);
     }
-    let database = open(&bytes).map_err(|error| error.to_string())?;
-    let read = |query: &str| rows(&database, query).map_err(|error| error.to_string());
-    let containers = read(
-        "SELECT ContainerConfig.ID, ContainerConfig.JSON, ContainerState.JSON FROM ContainerConfig \
-         JOIN ContainerState ON ContainerConfig.ID = ContainerState.ID ORDER BY ContainerConfig.ID",
-    )?;
-    let pods = read(
-        "SELECT PodConfig.ID, PodConfig.JSON, PodState.JSON FROM PodConfig \
-         JOIN PodState ON PodConfig.ID = PodState.ID ORDER BY PodConfig.ID",
-    )?;
-    let volumes = read("SELECT Name, JSON, '' FROM VolumeConfig ORDER BY Name")?;
-    let settings = read("SELECT '', TmpDir, VolumeDir FROM DBConfig")?;
-    let setting = |index: usize| {
-        let value = settings.first().and_then(|(_, values)| values.get(index))?;
-        Some(String::from_utf8_lossy(value).into_owned()).filter(|text| !text.is_empty())
-    };
-    let containers: Vec<Row<'_>> = containers.iter().map(borrowed).collect();
-    let pods: Vec<Row<'_>> = pods.iter().map(borrowed).collect();
-    let volumes: Vec<Row<'_>> = volumes.iter().map(borrowed).collect();
-    Ok(State {
-        contents: Contents {
-            containers: container_records(&containers, &folders(&volumes, setting(1).as_deref(), root), gaps),
-            pods: pod_records(&pods, gaps),
-        },
-        tmp_dir: setting(0).map_or_else(|| PathBuf::from(TMP_DIR), PathBuf::from),
-        path: path.to_owned(),
+    let database = open(&bytes)?;
+    let mut settings = rows(&database, "SELECT '', TmpDir, VolumeDir FROM DBConfig")?.into_iter();
+    let mut settings = settings.next().map(|(_, values)| values).unwrap_or_default().into_iter();
+    let mut setting = || settings.next().map(|value| String::from_utf8_lossy(&value).into_owned());
+    Ok(Tables {
+        tmp_dir: setting(),
+        volume_dir: setting(),
+        containers: rows(
+            &database,
+            "SELECT ContainerConfig.ID, ContainerConfig.JSON, ContainerState.JSON FROM ContainerConfig \
+             JOIN ContainerState ON ContainerConfig.ID = ContainerState.ID ORDER BY ContainerConfig.ID",
+        )?,
+        pods: rows(
+            &database,
+            "SELECT PodConfig.ID, PodConfig.JSON, PodState.JSON FROM PodConfig \
+             JOIN PodState ON PodConfig.ID = PodState.ID ORDER BY PodConfig.ID",
+        )?,
+        volumes: rows(&database, "SELECT Name, JSON, '' FROM VolumeConfig ORDER BY Name")?,
     })
 }
 
-fn borrowed(row: &(String, Vec<Vec<u8>>)) -> Row<'_> {
-    (row.0.clone(), row.1.iter().map(Vec::as_slice).collect())
+impl Tables {
+    fn into_state(self, path: PathBuf, root: &Path, gaps: &mut Vec<Gap>) -> State {
+        let text = |text: Option<String>| text.filter(|text| !text.is_empty());
+        let volumes = folders(&self.volumes, text(self.volume_dir).as_deref(), root);
+        State {
+            contents: Contents {
+                containers: container_records(&self.containers, &volumes, gaps),
+                pods: pod_records(&self.pods, gaps),
+            },
+            tmp_dir: text(self.tmp_dir).map_or_else(|| PathBuf::from(TMP_DIR), PathBuf::from),
+            path,
+        }
+    }
 }
 
 /// A database in memory, read only, whose own schema may run nothing.
@@ -171,7 +179,7 @@ fn open(bytes: &[u8]) -> rusqlite::Result<Connection> {
     Ok(database)
 }
 
-fn rows(database: &Connection, query: &str) -> rusqlite::Result<Vec<(String, Vec<Vec<u8>>)>> {
+fn rows(database: &Connection, query: &str) -> rusqlite::Result<Vec<Row>> {
     let mut statement = database.prepare(query)?;
     let text = |row: &rusqlite::Row<'_>, index: usize| -> rusqlite::Result<String> {
         Ok(row.get::<_, Option<String>>(index)?.unwrap_or_default())
@@ -183,9 +191,9 @@ fn rows(database: &Connection, query: &str) -> rusqlite::Result<Vec<(String, Vec
 }
 
 /// The folders of the volumes, by name.
-fn folders(volumes: &[Row<'_>], folder: Option<&str>, root: &Path) -> BTreeMap<String, String> {
+fn folders(volumes: &[Row], folder: Option<&str>, root: &Path) -> BTreeMap<String, String> {
     let usual = folder.map_or_else(|| root.join("volumes"), PathBuf::from);
-    let folder = |(name, values): &Row<'_>| {
+    let folder = |(name, values): &Row| {
         let told = values.first().and_then(|json| serde_json::from_slice::<VolumeConfig>(json).ok());
         let told = told.map(|volume| volume.mount_point).filter(|path| !path.is_empty());
         let usual = || usual.join(name).join("_data").to_string_lossy().into_owned();
@@ -194,12 +202,8 @@ fn folders(volumes: &[Row<'_>], folder: Option<&str>, root: &Path) -> BTreeMap<S
     volumes.iter().map(folder).collect()
 }
 
-fn container_records(
-    rows: &[Row<'_>],
-    volumes: &BTreeMap<String, String>,
-    gaps: &mut Vec<Gap>,
-) -> Vec<Record> {
-    let record = |(id, values): &Row<'_>| {
+fn container_records(rows: &[Row], volumes: &BTreeMap<String, String>, gaps: &mut Vec<Gap>) -> Vec<Record> {
+    let record = |(id, values): &Row| {
         let config: ContainerConfig = part("container", id, "configuration", values.first(), gaps)?;
         let state: ContainerState = part("container", id, "state", values.get(1), gaps)?;
         (config.id == *id).then(|| config.into_record(&state, volumes))
@@ -207,8 +211,8 @@ fn container_records(
     rows.iter().filter_map(record).collect()
 }
 
-fn pod_records(rows: &[Row<'_>], gaps: &mut Vec<Gap>) -> Vec<PodRecord> {
-    let record = |(id, values): &Row<'_>| {
+fn pod_records(rows: &[Row], gaps: &mut Vec<Gap>) -> Vec<PodRecord> {
+    let record = |(id, values): &Row| {
         let config: PodConfig = part("pod", id, "configuration", values.first(), gaps)?;
         let state: PodState = part("pod", id, "state", values.get(1), gaps)?;
         (config.id == *id).then(|| config.into_record(state))
@@ -221,10 +225,10 @@ fn part<T: DeserializeOwned>(
     what: &str,
     id: &str,
     which: &str,
-    json: Option<&&[u8]>,
+    json: Option<&Vec<u8>>,
     gaps: &mut Vec<Gap>,
 ) -> Option<T> {
-    match serde_json::from_slice(json.copied().unwrap_or_default()) {
+    match serde_json::from_slice(json.map(Vec::as_slice).unwrap_or_default()) {
         Ok(part) => Some(part),
         Err(error) => {
             let why = format!(

@@ -7,8 +7,6 @@
 //! It tells what was seen. Whose a namespace is, it takes from the pods ([`who`]); it judges nothing itself.
 
 mod table;
-#[cfg(test)]
-mod tests;
 mod who;
 
 use std::borrow::Cow;

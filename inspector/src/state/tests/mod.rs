@@ -1,6 +1,7 @@
 //! One test for each sentence of the contract about what the words mean and who owns.
 
 mod identity;
+mod namespaces;
 mod owners;
 mod pods;
 mod sandboxes;
