@@ -4,8 +4,10 @@
 //! [`collect`] asks them in order. Nothing here panics, blocks without a limit, or drops an error in silence.
 
 pub mod behaviour;
+pub mod bolt;
 pub mod bpf;
 mod collect;
+pub mod containerd;
 pub mod cri;
 pub mod crio;
 pub mod docker;
@@ -15,6 +17,7 @@ pub mod http;
 pub mod node;
 pub mod oci;
 pub mod pins;
+pub mod podman;
 pub mod procfs;
 
 pub use collect::{CollectError, collect};
