@@ -4,7 +4,11 @@
 //! Rows are made when they are printed, one at a time, and borrow from what was seen: a node has ten thousands of
 //! namespaces, and nobody needs all of their rows in memory.
 
+#[cfg(test)]
+pub mod samples;
 mod select;
+#[cfg(test)]
+mod tests;
 mod tree;
 
 use std::borrow::Cow;

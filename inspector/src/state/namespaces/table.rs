@@ -47,6 +47,12 @@ impl Hasher for Spread {
     }
 }
 
+/// Whether a process is dead, or past leaving its namespaces: the init of a PID namespace stays so, sleeping, until the
+/// last zombie in it has been reaped. Only a main thread that has ended before its siblings lacks as much and is alive.
+fn is_over(task: &Task) -> bool {
+    task.is_dead() || (!task.zombie && task.namespaces.get(Kind::Mnt).is_none())
+}
+
 /// Namespaces, numbered as they are met.
 pub(super) struct Table<'a> {
     numbers: HashMap<Key, u32, BuildHasherDefault<Spread>>,
@@ -92,7 +98,7 @@ impl<'a> Table<'a> {
                 strays.push(task);
                 continue;
             }
-            let dead = task.is_dead();
+            let dead = is_over(task);
             for (kind, inode) in task.namespaces.iter() {
                 let Some(entry) = self.entry(kind, inode) else { continue };
                 entry.processes += 1;

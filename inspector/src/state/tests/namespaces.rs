@@ -97,6 +97,17 @@ fn a_zombie_counts_where_it_still_is_and_is_nobodys_pid() {
 }
 
 #[test]
+fn an_init_that_waits_for_its_zombies_is_nobodys_pid_either() {
+    let mut world = World::new();
+    let mut init = world.process(10, "init").fresh(Kind::Pid);
+    let left = [Kind::Pid, Kind::User].map(|kind| (kind, init.task().namespaces.get(kind).unwrap()));
+    init.task().namespaces = left.into_iter().collect();
+    row(&world.seen, Kind::Pid, left[0].1, |row| {
+        assert_eq!((row.processes, row.zombies, row.pid), (1, 1, 0));
+    });
+}
+
+#[test]
 fn a_main_thread_that_has_ended_leaves_its_siblings_where_they_are() {
     let mut world = World::new();
     let mut process = world.process(10, "go").fresh(Kind::Net);
