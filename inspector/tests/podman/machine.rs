@@ -161,7 +161,7 @@ impl Machine {
     /// Makes a pod: `podman pod create <options>`.
     pub fn pod(&'static self, name: &str, options: &[&str]) -> Pod {
         let id = self.podman(&[&["pod", "create", "--name", name], options].concat());
-        Pod { machine: self, id, name: name.to_owned() }
+        Pod { machine: self, id }
     }
 
     /// Starts a container: `podman run <options> busybox <command>`.
@@ -206,7 +206,6 @@ fn write_configuration(folder: &Path) -> std::io::Result<()> {
 pub struct Pod {
     machine: &'static Machine,
     pub id: String,
-    pub name: String,
 }
 
 impl Pod {
