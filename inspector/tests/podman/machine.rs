@@ -161,7 +161,7 @@ impl Machine {
     /// Makes a pod: `podman pod create <options>`.
     pub fn pod(&'static self, name: &str, options: &[&str]) -> Pod {
         let id = self.podman(&[&["pod", "create", "--name", name], options].concat());
-        Pod { machine: self, id, name: name.to_owned() }
+        Pod { machine: self, id }
     }
 
     /// Starts a container: `podman run <options> busybox <command>`.
@@ -186,6 +186,8 @@ fn write_configuration(folder: &Path) -> std::io::Result<()> {
     // is touched.
     let network = json!({ "cniVersion": "0.4.0", "name": "podman", "plugins": [{ "type": "loopback" }] });
     fs::create_dir_all(folder.join("cni"))?;
+    // Any user may enter the images, those of a user namespace too.
+    fs::create_dir_all(folder.join("root/vfs/dir"))?;
     fs::write(folder.join("cni/87-podman.conflist"), network.to_string())?;
     fs::write(
         folder.join("containers.conf"),
@@ -206,7 +208,6 @@ fn write_configuration(folder: &Path) -> std::io::Result<()> {
 pub struct Pod {
     machine: &'static Machine,
     pub id: String,
-    pub name: String,
 }
 
 impl Pod {
