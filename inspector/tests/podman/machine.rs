@@ -186,6 +186,8 @@ fn write_configuration(folder: &Path) -> std::io::Result<()> {
     // is touched.
     let network = json!({ "cniVersion": "0.4.0", "name": "podman", "plugins": [{ "type": "loopback" }] });
     fs::create_dir_all(folder.join("cni"))?;
+    // Any user may enter the images, those of a user namespace too.
+    fs::create_dir_all(folder.join("root/vfs/dir"))?;
     fs::write(folder.join("cni/87-podman.conflist"), network.to_string())?;
     fs::write(
         folder.join("containers.conf"),

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::check::pods;
 use crate::machine::Machine;
-use crate::support::answer::list;
+use crate::support::answer::{Ours, list};
 use crate::support::run::{inspector, wait_until};
 
 trials![a_users_socket_is_that_users_word];
@@ -69,40 +69,43 @@ fn a_users_socket_is_that_users_word(machine: &'static Machine) {
     let _relay = Relay(relay);
     wait_until("the user's socket", || UnixStream::connect(&socket).is_ok());
 
-    let flag = format!("--socket=podman={}", socket.display());
-    let file = folder.join("recording");
-    inspector(["record", file.to_str().unwrap(), &flag]).succeeded();
-    let words = words_of(&file);
+    let by_user = format!("--socket=podman={}", socket.display());
+    let nothing = machine.scratch("no-runc");
+    let no_runc = format!("--socket=oci={}", nothing.display());
+    let file = folder.join("recording").display().to_string();
+    inspector(["record", &file, &by_user, &no_runc]).succeeded();
+    let words = words_of(Path::new(&file));
     for container in [&own, &roots] {
-        let word = words.iter().find(|word| word["id"] == container.id.as_str()).unwrap();
+        let word = words.iter().find(|word| word["id"] == container.id.as_str());
+        let word = word.unwrap_or_else(|| panic!("{} is not in {words:#?}", container.id));
         assert_eq!(word["word_of_uid"], UID, "{word:#}");
     }
 
-    let ours = pods(&[&flag]).ours(&[&own.id, &roots.id]);
     // What the user says of its own process is believed, what it says of root's is not.
+    let ours = pods(&[&by_user, &no_runc]).ours(&[&own.id, &roots.id]);
     assert_eq!(ours.container(&own.id)["identity"], "confirmed");
-    for pod in &ours.pods {
-        for row in list(pod, "containers").iter().filter(|row| row["id"] == roots.id.as_str()) {
-            assert_ne!(row["identity"], "confirmed", "root's process, by a user's word: {row:#}");
-            assert_ne!(row["name"], json!("roots"));
-        }
+    assert_eq!(ours.container(&own.id)["name"], "own");
+    assert_unbelieved(&ours, &roots.id);
+
+    // And what root's own files say stands against it.
+    let file = folder.join("both").display().to_string();
+    inspector(["record", &file, &by_user]).succeeded();
+    let words = words_of(Path::new(&file));
+    let word = words.iter().find(|word| word["id"] == roots.id.as_str()).unwrap();
+    assert_eq!((&word["word_of_uid"], &word["name"]), (&Value::Null, &json!(roots.id)), "{word:#}");
+}
+
+/// Root's process is no container of that name by a user's word.
+fn assert_unbelieved(ours: &Ours, id: &str) {
+    for row in ours.pods.iter().flat_map(|pod| list(pod, "containers")).filter(|row| row["id"] == id) {
+        assert_ne!(row["identity"], "confirmed", "root's process, by a user's word: {row:#}");
+        assert_ne!(row["name"], "roots");
     }
 }
 
-/// The containers in a recording.
+/// The containers in a recording: one a line.
 fn words_of(file: &Path) -> Vec<Value> {
     let text = fs::read_to_string(file).unwrap();
     let documents = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    documents.filter_map(|document| find(&document)).next().unwrap_or_default()
-}
-
-fn find(value: &Value) -> Option<Vec<Value>> {
-    match value {
-        Value::Object(fields) => match fields.get("containers") {
-            Some(Value::Array(rows)) => Some(rows.clone()),
-            _ => fields.values().find_map(find),
-        },
-        Value::Array(values) => values.iter().find_map(find),
-        _ => None,
-    }
+    documents.filter_map(|mut document| Some(document.get_mut("container")?.take())).collect()
 }
