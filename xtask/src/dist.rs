@@ -1,7 +1,8 @@
 //! `cargo xtask dist`: one file that runs on any Linux of this processor, and the proof that it is that.
 
 use std::fs;
-use std::path::PathBuf;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -35,6 +36,7 @@ pub fn dist() -> Result<PathBuf> {
         program.path.display()
     );
     let version = sh::output(Command::new(&program.path).arg("--version"))?;
+    accompany(&program.path)?;
     println!("{}", program.path.display());
     println!(
         "{}: static, stripped, {} bytes, of these {} of eBPF object",
@@ -43,6 +45,37 @@ pub fn dist() -> Result<PathBuf> {
         object.len()
     );
     Ok(program.path)
+}
+
+/// Where each shell looks for completions, by the file's name in our folder.
+const COMPLETIONS: [(&str, &str); 5] = [
+    ("bash", "inspector.bash"),
+    ("zsh", "_inspector"),
+    ("fish", "inspector.fish"),
+    ("elvish", "inspector.elv"),
+    ("powershell", "_inspector.ps1"),
+];
+
+/// Puts completions and manual pages beside the binary, as the binary itself prints them.
+fn accompany(program: &Path) -> Result<()> {
+    let beside = program.parent().context("the binary is in no folder")?;
+    let completions = beside.join("completions");
+    fs::create_dir_all(&completions)?;
+    for (shell, file) in COMPLETIONS {
+        let script = sh::output(Command::new(program).args(["completions", shell]))?;
+        ensure!(script.contains("inspector"), "the completions for {shell} are empty");
+        fs::write(completions.join(file), script)?;
+    }
+    // Anew, so that no page of a command that is gone stays.
+    let man = beside.join("man");
+    match fs::remove_dir_all(&man) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
+        _ => {}
+    }
+    sh::output(Command::new(program).arg("man").arg("--dir").arg(&man))?;
+    ensure!(man.join("inspector.1").is_file(), "no manual page was written to {}", man.display());
+    println!("{} and {}", completions.display(), man.display());
+    Ok(())
 }
 
 /// Neither a dynamic loader nor a shared library is asked for, and no symbols are left.

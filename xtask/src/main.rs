@@ -3,12 +3,15 @@
 //! xtask only starts other programs (cargo, apt, qemu) and judges what comes back; nothing of inspector's own work
 //! belongs here. Every command fails loudly when a part of it cannot be done: a skipped part is no success.
 
+mod apt;
 mod bench;
 mod build;
 mod cargo;
 mod dist;
+mod guest;
 mod kernels;
 mod lint;
+mod qemu;
 mod setup;
 mod sh;
 mod test;
@@ -47,9 +50,9 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
-    /// Set up and run every test, as root, then the one on an old kernel under QEMU
+    /// Set up and run every test, as root, then those on a node and on two kernels under QEMU
     Test {
-        /// What `cargo test` gets after `--`: run only matching tests, and no kernel
+        /// What `cargo test` gets after `--`: run only matching tests, and boot nothing
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         filter: Vec<String>,
     },
@@ -76,11 +79,19 @@ enum Command {
         /// What `inspector namespaces -o json` wrote
         inspector: std::path::PathBuf,
     },
+    /// Boot a Debian node with systemd under QEMU and run tests in it, on real Docker and Podman
+    Guest {
+        /// node, docker, plain, tasks, each with `=FILTER` if not its usual tests are wanted; all without any
+        #[arg(value_name = "TEST")]
+        tests: Vec<String>,
+    },
     /// Boot Debian's kernels under QEMU and compare eBPF with /proc on each
     Kernels {
-        /// 5.10, 6.1, 6.12
-        #[arg(default_values_t = [kernels::OLDEST.to_owned()])]
+        /// 5.10, 6.1, 6.12, newest; 5.10 and newest if none is named
         versions: Vec<String>,
+        /// Boot all of them, and write what was seen into docs/kernels.md
+        #[arg(long)]
+        bless: bool,
     },
 }
 
@@ -107,7 +118,8 @@ fn main() -> ExitCode {
         Command::Bench { what: Bench::Snapshot { only, write } } => bench::snapshot(&only, write),
         Command::Population { size } => bench::population(size),
         Command::CheckRows { lsns, inspector } => bench::check_rows(&lsns, &inspector),
-        Command::Kernels { versions } => kernels::kernels(&versions),
+        Command::Guest { tests } => guest::guest(&tests),
+        Command::Kernels { versions, bless } => kernels::kernels(&versions, bless),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

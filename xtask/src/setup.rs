@@ -22,7 +22,7 @@ const COMPILERS: [[&str; 3]; 2] =
     [["rustc-web", "cargo-web", "rust-web-src"], ["rustc", "cargo", "rust-src"]];
 
 /// What the tests start, and the package that has it. A path is taken as it is, a name is looked for on PATH.
-const TEST_PROGRAMS: [(&str, &str); 12] = [
+const TEST_PROGRAMS: [(&str, &str); 15] = [
     ("dockerd", "docker.io"),
     ("docker", "docker.io"),
     ("containerd", "containerd"),
@@ -35,6 +35,11 @@ const TEST_PROGRAMS: [(&str, &str); 12] = [
     ("/usr/lib/cni/bridge", "containernetworking-plugins"),
     ("iptables", "iptables"),
     ("qemu-system-x86_64", "qemu-system-x86"),
+    // The tests' own small C programs.
+    ("cc", "gcc"),
+    // The guest's disks.
+    ("mmdebstrap", "mmdebstrap"),
+    ("mke2fs", "e2fsprogs"),
 ];
 
 /// Installs what is missing: the eBPF toolchain, and with `tests` what the tests start.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 use crate::observation::{Kind, Runtime};
 use crate::render::{Format, NamespaceColumn};
@@ -69,6 +69,18 @@ PODPID is the pid seen inside, PID and PPID those of this node's /proc.
 
 Exit codes: see inspector --help.";
 
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  source <(inspector completions bash)     in this shell
+  inspector completions bash > /etc/bash_completion.d/inspector
+  inspector completions zsh > /usr/local/share/zsh/site-functions/_inspector
+  inspector completions fish > ~/.config/fish/completions/inspector.fish";
+
+const MAN_EXAMPLES: &str = "\
+Examples:
+  inspector man pods | man -l -
+  inspector man --dir /usr/local/share/man/man1";
+
 /// Which containers share which namespaces, who owns them, and what dies if the owner dies.
 #[derive(Debug, Parser)]
 #[command(name = "inspector", version, after_help = EXAMPLES, max_term_width = 110, subcommand_required = true)]
@@ -98,6 +110,10 @@ pub enum Command {
     Doctor(With<DoctorArgs>),
     /// Print the JSON Schema of an answer
     Schema(With<SchemaArgs>),
+    /// Print what a shell needs to complete inspector's command lines
+    Completions(With<CompletionsArgs>),
+    /// Print a manual page, or write all of them
+    Man(With<ManArgs>),
 }
 
 /// What a command can be told, its own flags and the ones of all commands.
@@ -125,6 +141,8 @@ impl Command {
             Self::Demo(_) => "demo",
             Self::Doctor(_) => "doctor",
             Self::Schema(_) => "schema",
+            Self::Completions(_) => "completions",
+            Self::Man(_) => "man",
         }
     }
 
@@ -139,6 +157,8 @@ impl Command {
             Self::Demo(with) => &with.global,
             Self::Doctor(with) => &with.global,
             Self::Schema(with) => &with.global,
+            Self::Completions(with) => &with.global,
+            Self::Man(with) => &with.global,
         }
     }
 }
@@ -150,20 +170,20 @@ pub struct Global {
     #[arg(long, value_enum, value_name = "SOURCE", help_heading = "Looking")]
     pub source: Option<Source>,
     /// Where the host's /proc, /run, /var/lib and /sys/fs/cgroup are to be seen [default: /]
-    #[arg(long, value_name = "DIR", help_heading = "Looking")]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, help_heading = "Looking")]
     pub host_root: Option<PathBuf>,
     /// Ask that runtime (docker, containerd, cri-o, podman) at this socket, or read this folder of its (oci: a root of
     /// runc or crun), and nowhere else; repeatable
-    #[arg(long = "socket", value_name = "RUNTIME=PATH", value_parser = socket, action = ArgAction::Append, help_heading = "Looking")]
+    #[arg(long = "socket", value_name = "RUNTIME=PATH", value_parser = socket, value_hint = ValueHint::Other, action = ArgAction::Append, help_heading = "Looking")]
     pub sockets: Vec<(Runtime, PathBuf)>,
     /// How long everything together may take, such as 500ms or 2m; what is late becomes a gap [default: 30s]
-    #[arg(long, value_name = "DURATION", value_parser = timeout, help_heading = "Looking")]
+    #[arg(long, value_name = "DURATION", value_parser = timeout, value_hint = ValueHint::Other, help_heading = "Looking")]
     pub timeout: Option<Duration>,
     /// Look for pins of namespaces in the host's and the runtimes' mount namespaces, or in every one [default: host]
     #[arg(long, value_enum, value_name = "WHERE", help_heading = "Looking")]
     pub holders: Option<Holders>,
     /// Answer from a recording instead of this node; - is standard input
-    #[arg(long, value_name = "FILE", help_heading = "Looking")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Looking")]
     pub replay: Option<PathBuf>,
     /// List what is left out otherwise too: pods without a living container, unmanaged groups of a single process;
     /// of processes, those in PID namespaces that no two containers share
@@ -255,7 +275,7 @@ pub struct NamespacesArgs {
 pub struct PsArgs {
     /// A pod (NAME, NS/NAME or the beginning of its id), a container (NAME or the beginning of its id) or a pid: list
     /// the PID namespaces that it is in [default: those that two or more containers share]
-    #[arg(value_name = "TARGET", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    #[arg(value_name = "TARGET", value_hint = ValueHint::Other, value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub target: Option<String>,
 }
 
@@ -263,7 +283,7 @@ pub struct PsArgs {
 #[derive(Clone, Debug, Args)]
 pub struct RecordArgs {
     /// The file, replaced in one step and readable by you only; - is standard output
-    #[arg(value_name = "FILE")]
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub file: PathBuf,
 }
 
@@ -285,6 +305,27 @@ pub struct SchemaArgs {
     /// Whose answer
     #[arg(value_enum, default_value = "pods")]
     pub answer: Answer,
+}
+
+/// What `completions` needs.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = COMPLETIONS_EXAMPLES)]
+pub struct CompletionsArgs {
+    /// For which shell
+    #[arg(value_enum, value_name = "SHELL")]
+    pub shell: clap_complete::Shell,
+}
+
+/// What `man` can be asked for.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = MAN_EXAMPLES)]
+pub struct ManArgs {
+    /// Whose page; without it, that of inspector itself
+    #[arg(value_name = "COMMAND", conflicts_with = "dir")]
+    pub command: Option<String>,
+    /// Write every page into this folder, as inspector.1, inspector-pods.1 ...
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub dir: Option<PathBuf>,
 }
 
 /// An answer that has a schema.
@@ -535,6 +576,10 @@ mod tests {
             "namespaces --tree=process",
             "namespaces --tree --sort-by pid",
             "namespaces --columns inode",
+            "ps a b",
+            "completions",
+            "completions tcsh",
+            "man pods --dir d",
             "pods extra",
         ] {
             let error = parse(line).expect_err(line);

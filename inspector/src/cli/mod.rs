@@ -3,10 +3,12 @@
 //! It decides nothing about pods; it gets an observation, has it answered ([`connect`]) and printed.
 
 pub mod args;
+mod completions;
 mod connect;
 mod failure;
 mod input;
 mod logging;
+mod man;
 mod namespaces;
 mod output;
 mod pods;
@@ -57,6 +59,8 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Record(with) => record::run(&with.args, &settings),
         Command::Demo(with) => connect::run_demo(&with.args, &settings),
         Command::Doctor(with) => connect::run_doctor(&with.args, &settings),
+        Command::Completions(with) => completions::run(&with.args),
+        Command::Man(with) => man::run(&with.args),
         Command::Schema(with) => {
             let schema = match with.args.answer {
                 Answer::Pods => render::schema::pods(),

@@ -55,7 +55,7 @@ const fn unused(command: &Command) -> &'static [&'static str] {
             &["--host-root", "--socket", "--replay", "--all", "--output", "--no-headers", "--strict"]
         }
         Command::Doctor(_) => &["--source", "--replay", "--all", "--no-headers", "--strict", "--holders"],
-        Command::Schema(_) => &ALL,
+        Command::Schema(_) | Command::Completions(_) | Command::Man(_) => &ALL,
     }
 }
 

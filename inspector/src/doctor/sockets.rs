@@ -1,5 +1,7 @@
 //! The runtimes' sockets: whether they are there, ours to use, and alive. Nothing is asked over them.
 
+use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -11,15 +13,24 @@ use crate::observation::Runtime;
 use crate::source::Context;
 
 /// Where each runtime listens, unless the user says otherwise.
-const USUAL: [(Runtime, &str); 7] = [
+const USUAL: [(Runtime, &str); 9] = [
     (Runtime::Docker, "/run/docker.sock"),
+    (Runtime::Docker, CRI_DOCKERD),
     (Runtime::Containerd, "/run/containerd/containerd.sock"),
+    // k3s and RKE2.
     (Runtime::Containerd, "/run/k3s/containerd/containerd.sock"),
     (Runtime::Containerd, "/run/k0s/containerd.sock"),
     (Runtime::Containerd, "/var/snap/microk8s/common/run/containerd.sock"),
     (Runtime::CriO, "/run/crio/crio.sock"),
+    (Runtime::CriO, "/var/run/crio/crio.sock"),
     (Runtime::Podman, "/run/podman/podman.sock"),
 ];
+
+/// Kubernetes' way to dockerd. It is no runtime of its own, and nothing is asked there: dockerd knows the same pods.
+const CRI_DOCKERD: &str = "/run/cri-dockerd.sock";
+
+/// The most rootless Podman sockets that are tried: one for each user who is logged in.
+const USERS: usize = 64;
 
 /// How long a daemon with a full queue has to take one more.
 const LIMIT: Duration = Duration::from_secs(1);
@@ -57,7 +68,9 @@ pub(super) fn look(context: &Context) -> Vec<Probe> {
             .map(|(_, path)| path.clone())
             .collect();
         let paths = if named.is_empty() {
-            USUAL.iter().filter(|(of, _)| *of == runtime).map(|(_, path)| context.host(path)).collect()
+            let usual = USUAL.iter().filter(|(of, _)| *of == runtime).map(|(_, path)| context.host(path));
+            let rootless = if runtime == Runtime::Podman { rootless(context) } else { Vec::new() };
+            distinct(usual.chain(rootless))
         } else {
             named
         };
@@ -74,6 +87,22 @@ pub(super) fn look(context: &Context) -> Vec<Probe> {
         probes.append(&mut tried);
     }
     probes
+}
+
+/// The sockets of users' own Podman services, by uid.
+fn rootless(context: &Context) -> Vec<PathBuf> {
+    let Ok(users) = std::fs::read_dir(context.host("/run/user")) else { return Vec::new() };
+    let mut uids: Vec<u32> =
+        users.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).take(USERS).collect();
+    uids.sort_unstable();
+    uids.into_iter().map(|uid| context.host(format!("/run/user/{uid}/podman/podman.sock"))).collect()
+}
+
+/// Each socket once: `/var/run` is `/run` on most nodes.
+fn distinct(paths: impl Iterator<Item = PathBuf>) -> Vec<PathBuf> {
+    let mut seen = BTreeSet::new();
+    let file = |path: &Path| path.metadata().ok().map(|data| (data.dev(), data.ino()));
+    paths.filter(|path| file(path).is_none_or(|file| seen.insert(file))).collect()
 }
 
 fn try_socket(path: &Path, limit: Duration) -> Outcome {
@@ -100,39 +129,66 @@ fn try_socket(path: &Path, limit: Duration) -> Outcome {
     }
 }
 
+/// What asking over a runtime's socket gives, and what is lost without: the files say the rest.
+struct Worth {
+    gives: &'static str,
+    lost: &'static str,
+}
+
+const fn worth(runtime: Runtime) -> Worth {
+    match runtime {
+        Runtime::Docker => Worth {
+            gives: "names, images, modes, volumes and exits of its containers, in the daemon's own words",
+            lost: "little as root: its containers, exited ones too, are told by the files in its data root and in \
+                   /run; without those rights names and modes, and exited containers are not known",
+        },
+        Runtime::Containerd => Worth {
+            gives: "Kubernetes' pods as its CRI knows them: names, uids, sandboxes, modes, images, exits",
+            lost: "little as root: its sandboxes and containers, those of ctr and nerdctl too, are told by the \
+                   specifications in /run and the files in /var/lib/containerd; where those cannot be read, they \
+                   are told by their cgroups, without names",
+        },
+        Runtime::CriO => Worth {
+            gives: "Kubernetes' pods as CRI-O knows them: names, uids, sandboxes (also without a process), modes, exits",
+            lost: "little as root: its sandboxes and containers are told by the files in /run/containers and \
+                   /var/lib/containers; where those cannot be read, containers are told by their cgroups, and who \
+                   pinned a namespace is not known",
+        },
+        Runtime::Podman => Worth {
+            gives: "pods and containers as Podman knows them: names, modes, images, exits",
+            lost: "nothing as a rule: Podman needs no service, and its pods, exited containers too, are told by its \
+                   database and files where they can be read; else by their cgroups, without names",
+        },
+        Runtime::Oci => Worth { gives: "nothing: runc and crun have no daemon", lost: "nothing" },
+    }
+}
+
 impl Probe {
     /// What it means.
     pub(super) fn check(&self) -> Check {
         let name = self.runtime.name();
         let path = self.path.display();
-        let gives = match self.runtime {
-            Runtime::Docker => "names, images, modes and exits of its containers, in the daemon's own words",
-            _ => "that it runs here",
-        };
+        let Worth { gives, lost } = worth(self.runtime);
         let check = |found: String| Check::new(name, found, gives);
-        let lost = match self.runtime {
-            Runtime::Docker => {
-                "its containers are told by their files on disk, where readable; exited ones are not known"
-            }
-            _ => "nothing else: its containers are told by their cgroups",
-        };
+        if self.path.ends_with(CRI_DOCKERD.trim_start_matches('/')) && self.outcome != Outcome::Absent {
+            // Whether it answers or not: dockerd is the one to ask.
+            return check(format!("{path} (cri-dockerd) is here; its pods are asked of dockerd"));
+        }
         match &self.outcome {
-            Outcome::Connects if self.runtime == Runtime::Docker => check(format!("{path} takes connections")),
-            Outcome::Connects => check(format!("{path} takes connections")).but(
-                Status::Degraded,
-                "names, images and modes of its containers: this version asks Docker only, and tells others by their cgroups",
-                "nothing yet",
-            ),
-            Outcome::Absent if self.runtime != Runtime::Docker => check(format!("no {path}: not here")),
-            Outcome::Absent => check(format!("no {path}")).but(
+            Outcome::Connects => check(format!("{path} takes connections")),
+            Outcome::Absent if self.runtime == Runtime::Docker => check(format!("no {path}")).but(
                 Status::Missing,
                 "nothing, unless it runs here",
                 format!("start it, or name its socket: --socket {name}=PATH"),
             ),
+            Outcome::Absent => check(format!("no {path}: not here, or not where it usually listens")),
             Outcome::Denied => check(format!("{path}: permission denied")).but(
                 Status::Degraded,
                 lost,
-                "run with sudo, or as a member of the group that owns the socket (which is root in all but name)",
+                match self.runtime {
+                    Runtime::Podman => "run with sudo, or as the user whose Podman it is",
+                    _ => "run with sudo, or as a member of the group that owns the socket (which is root in all but name)",
+                },
             ),
             Outcome::Stale => check(format!("{path}: nobody listens")).but(
                 Status::Degraded,
@@ -219,16 +275,40 @@ mod tests {
 
     #[test]
     fn whatever_is_wrong_is_said_with_its_remedy() {
-        for outcome in [
-            Outcome::Absent,
-            Outcome::Denied,
-            Outcome::Stale,
-            Outcome::Hangs,
-            Outcome::Error("odd".to_owned()),
-        ] {
-            let check = Probe { runtime: Runtime::Docker, path: PathBuf::from("/s"), outcome }.check();
-            assert_ne!(check.status, Status::Ok);
-            assert!(check.lost.is_some() && check.remedy.is_some(), "{check:?}");
+        for runtime in [Runtime::Docker, Runtime::Containerd, Runtime::CriO, Runtime::Podman] {
+            for outcome in [Outcome::Denied, Outcome::Stale, Outcome::Hangs, Outcome::Error("odd".to_owned())]
+            {
+                let check = Probe { runtime, path: PathBuf::from("/s"), outcome }.check();
+                assert_ne!(check.status, Status::Ok);
+                assert!(check.lost.is_some() && check.remedy.is_some(), "{check:?}");
+            }
+            let works = Probe { runtime, path: PathBuf::from("/s"), outcome: Outcome::Connects }.check();
+            assert_eq!((works.status, works.lost), (Status::Ok, None), "every runtime is asked");
         }
+    }
+
+    #[test]
+    fn every_usual_socket_of_a_host_is_found_users_own_too() {
+        let folder = Folder::new("host");
+        let mut listeners = Vec::new();
+        let rootless = "/run/user/1000/podman/podman.sock";
+        std::fs::create_dir_all(folder.0.join("run/user/not-a-uid")).unwrap();
+        // As on a real host, so that CRI-O's socket is one though two paths lead to it.
+        std::fs::create_dir_all(folder.0.join("var")).unwrap();
+        std::os::unix::fs::symlink("../run", folder.0.join("var/run")).unwrap();
+        let names = USUAL.iter().map(|(_, path)| *path).chain([rootless]);
+        for path in names.filter(|path| !path.starts_with("/var/run")) {
+            let path = folder.0.join(path.trim_start_matches('/'));
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            listeners.push(UnixListener::bind(path).unwrap());
+        }
+        let probes = look(&Context::new(Options { host_root: folder.0.clone(), ..Options::default() }));
+        assert_eq!(probes.len(), listeners.len(), "{probes:#?}");
+        assert!(probes.iter().all(|probe| probe.outcome == Outcome::Connects), "{probes:#?}");
+        let users_own: Vec<_> = probes.iter().filter(|probe| probe.path.ends_with(&rootless[1..])).collect();
+        assert!(matches!(users_own[..], [Probe { runtime: Runtime::Podman, .. }]), "{probes:#?}");
+        // cri-dockerd is no place to ask, and its absence no news.
+        let cri_dockerd = probes.iter().find(|probe| probe.path.ends_with("run/cri-dockerd.sock")).unwrap();
+        assert!(cri_dockerd.check().found.contains("asked of dockerd"));
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::observation::{Gap, Observation, Runtime, TaskSource};
 use crate::source::{
-    Context, RuntimeFacts, TaskChoice, TaskScan, behaviour, bpf, crio, docker, node, oci, pins, procfs,
+    Context, RuntimeFacts, TaskChoice, TaskScan, behaviour, bpf, cri, crio, docker, node, oci, pins, procfs,
 };
 use crate::state;
 
@@ -131,18 +131,13 @@ fn running_tasks(context: &Context) -> Option<u64> {
 /// what lies below it (dockerd's containers are containerd's too, and all are runc's or crun's).
 async fn runtimes(context: &Context, scan: &TaskScan) -> RuntimeFacts {
     let mut facts = docker::collect(context, scan).await;
+    facts.merge(cri::collect(context, scan).await);
     facts.merge(crio::collect(context, scan).await);
     facts.merge(oci::collect(context, scan).await);
-    for (runtime, path) in context
-        .options
-        .sockets
-        .iter()
-        .filter(|(runtime, _)| !matches!(runtime, Runtime::Docker | Runtime::CriO | Runtime::Oci))
-    {
-        let why =
-            "this version asks Docker and CRI only; containers of other runtimes are told by their cgroups";
+    for (_, path) in context.options.sockets.iter().filter(|(runtime, _)| *runtime == Runtime::Podman) {
+        let why = "this version does not ask Podman; its containers are told by their cgroups";
         facts.merge(RuntimeFacts {
-            gaps: vec![Gap::deciding(format!("{}'s containers, by {}", runtime.name(), path.display()), why)],
+            gaps: vec![Gap::deciding(format!("podman's containers, by {}", path.display()), why)],
             ..RuntimeFacts::default()
         });
     }

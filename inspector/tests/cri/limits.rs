@@ -93,4 +93,8 @@ fn the_socket_is_reported(world: &'static World) {
     assert_eq!(answer.status("containerd.sock"), "ok");
     let absent = pods(&["--socket=containerd=/nonexistent/containerd.sock"]);
     assert_eq!(absent.status("/nonexistent/containerd.sock"), "absent");
+    // A folder is no socket, and not passed over in silence.
+    let folder = world.scratch("no-socket").display().to_string();
+    let answer = pods(&[&format!("--socket=containerd={folder}")]);
+    assert!(answer.gaps().iter().any(|gap| gap.contains(&folder)), "{:#?}", answer.gaps());
 }

@@ -1,12 +1,13 @@
 //! What has to hold in every scenario, whatever the scenario is about.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::Value;
 
 use super::answer::{Answer, Ours, containers, list, strings};
-use super::run::inspector;
+use super::run::{inspector, patience};
 use super::truth::{KINDS, Truth, host_namespace, processes_in};
 use super::world::{Container, World};
 
@@ -111,7 +112,11 @@ fn is_true(container: &Container, fact: Option<&(Truth, usize)>, ours: &Ours) {
     assert_eq!(row.get("exit"), None);
     let moment = |value: &Value| value.as_str().unwrap().parse::<Timestamp>().unwrap();
     let apart = moment(&row["startedAt"]).duration_since(moment(&inspect["State"]["StartedAt"]));
-    assert!(apart.as_secs().abs() < 2, "{} started {apart:?} off", container.name);
+    assert!(
+        apart.unsigned_abs() < patience(Duration::from_secs(2)),
+        "{} started {apart:?} off",
+        container.name
+    );
 }
 
 /// A pod lists exactly the namespaces that it has to, with those who are in them.

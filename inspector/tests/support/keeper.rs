@@ -16,7 +16,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{cgroups, run::try_run, truth};
+use super::run::{patience, try_run};
+use super::{cgroups, truth};
 
 /// The argument that makes the test binary a keeper.
 pub const ARGUMENT: &str = "--keeper";
@@ -116,10 +117,10 @@ pub fn spawn(folder: &Path, program: &str, first: &[&str], then: &[&str]) -> Res
 
 /// Waits until a daemon's socket accepts, and answers `request` if there is one.
 pub fn await_socket(folder: &Path, name: &str, request: Option<&[u8]>) -> Result<(), String> {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + patience(Duration::from_secs(60));
     while Instant::now() < deadline {
         let answered = UnixStream::connect(folder.join(format!("{name}.sock"))).and_then(|mut socket| {
-            socket.set_read_timeout(Some(Duration::from_secs(5)))?;
+            socket.set_read_timeout(Some(patience(Duration::from_secs(5))))?;
             let Some(request) = request else { return Ok(true) };
             socket.write_all(request)?;
             let mut answer = [0; 64];
@@ -177,7 +178,7 @@ fn stop(folder: &Path, daemons: Vec<Child>, tidy: impl Fn(&Path)) {
 
 fn end(mut daemon: Child) {
     signal(daemon.id(), Signal::TERM);
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + patience(Duration::from_secs(20));
     while Instant::now() < deadline {
         if !matches!(daemon.try_wait(), Ok(None)) {
             return;
@@ -199,7 +200,7 @@ fn signal(pid: u32, signal: Signal) {
     }
 }
 
-fn unmount_below(folder: &Path) {
+pub fn unmount_below(folder: &Path) {
     let mountinfo = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let below = mountinfo.lines().rev().filter_map(|line| line.split(' ').nth(4)).map(Path::new);
     for target in below.filter(|target| target.starts_with(folder)) {

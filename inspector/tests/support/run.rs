@@ -10,8 +10,16 @@ use std::time::{Duration, Instant};
 /// The program under test.
 pub const BINARY: &str = env!("CARGO_BIN_EXE_inspector");
 
-/// How long one run of anything may take.
+/// How long one run of anything may take, on a machine of ordinary speed.
 pub const LIMIT: Duration = Duration::from_secs(60);
+
+/// A time limit as this machine needs it: an emulated one, some twenty times slower, says by
+/// `INSPECTOR_TEST_PATIENCE` how many times longer everything may take.
+pub fn patience(limit: Duration) -> Duration {
+    let factor = std::env::var("INSPECTOR_TEST_PATIENCE").ok();
+    let factor = factor.map(|text| text.parse::<u32>().unwrap_or_else(|error| panic!("{text}: {error}")));
+    limit * factor.unwrap_or(1)
+}
 
 /// How a run went.
 #[derive(Debug)]
@@ -70,9 +78,9 @@ impl Run {
 /// Waits until something holds, or fails after [`LIMIT`].
 #[track_caller]
 pub fn wait_until(what: &str, holds: impl Fn() -> bool) {
-    let began = Instant::now();
+    let (began, limit) = (Instant::now(), patience(LIMIT));
     while !holds() {
-        assert!(began.elapsed() < LIMIT, "{what}: not within {LIMIT:?}");
+        assert!(began.elapsed() < limit, "{what}: not within {limit:?}");
         thread::sleep(Duration::from_millis(10));
     }
 }
@@ -89,7 +97,7 @@ pub fn run(command: &mut Command) -> Run {
 
 /// Runs a program to its end, or kills it and says so.
 pub fn try_run(command: &mut Command, limit: Duration) -> Result<Run, String> {
-    let shown = show(command);
+    let (shown, limit) = (show(command), patience(limit));
     // What the caller's shell happens to export must not change an answer.
     for variable in ["RUST_LOG", "NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "FORCE_COLOR", "COLUMNS"] {
         command.env_remove(variable);

@@ -52,8 +52,10 @@ impl World {
         let folders: Vec<_> = env::split_paths(&env::var_os("PATH").unwrap_or_default())
             .chain(["/usr/sbin".into(), "/sbin".into()])
             .collect();
+        let prebuilt = env::var_os("INSPECTOR_TEST_HELPERS").is_some();
         for program in ["containerd", "dockerd", "runc", "docker", "setpriv", "cc", "tar", "ldd"] {
-            if !folders.iter().any(|folder| folder.join(program).exists()) {
+            let needless = program == "cc" && prebuilt;
+            if !needless && !folders.iter().any(|folder| folder.join(program).exists()) {
                 return Err(format!(
                     "{program} is not installed: `cargo xtask setup` installs what the tests need"
                 ));

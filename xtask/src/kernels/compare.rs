@@ -1,19 +1,16 @@
 //! Whether a guest's answers are right: eBPF worked, and says what /proc says.
 
-use std::collections::BTreeMap;
-
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-use super::guest::Answer;
+use super::guest::{Answer, Answers};
 
 /// Kernel threads come and go between two readings.
 const TASKS_APART: u64 = 8;
 
-/// Judges the answers; a few words on what was seen.
-pub fn compare(answers: &BTreeMap<String, Answer>) -> Result<String> {
-    let answer = |name: &str| answers.get(name).with_context(|| format!("no answer {name}"));
-    let doctor = answer("doctor")?;
+/// Judges the answers of a kernel as it comes; a few words on what was seen.
+pub fn plain(answers: &Answers) -> Result<String> {
+    let doctor = answer(answers, "doctor")?;
     ensure!(
         doctor.code == 0,
         "`inspector doctor` ended with {}: {}{}",
@@ -21,29 +18,129 @@ pub fn compare(answers: &BTreeMap<String, Answer>) -> Result<String> {
         doctor.stdout,
         doctor.stderr
     );
-    let (bpf, procfs) = (pod_list("bpf", answer("bpf")?)?, pod_list("procfs", answer("procfs")?)?);
+    let (bpf, procfs) = (from(answers, "bpf", "bpf")?, from(answers, "procfs", "procfs")?);
     let (by_bpf, by_procfs) = (tasks(&bpf)?, tasks(&procfs)?);
     ensure!(
         by_bpf.abs_diff(by_procfs) <= TASKS_APART,
         "eBPF iterated over {by_bpf} tasks, /proc shows {by_procfs}"
     );
-    let (found, expected) = (pods(&bpf)?, pods(&procfs)?);
+    let (found, expected) = (list(&bpf, "pods")?, list(&procfs, "pods")?);
     ensure!(!expected.is_empty(), "/proc shows no group of processes in namespaces of their own");
     ensure!(found == expected, "the pods by eBPF differ from those by /proc");
-    Ok(format!(
-        "Linux {}, {by_bpf} tasks, {} pod(s) as /proc shows them",
-        answer("kernel")?.stdout,
-        found.len()
-    ))
+    let namespaces = namespaces(answers)?;
+    let demo = answer(answers, "demo")?;
+    ensure!(demo.code == 0, "`inspector demo` ended with {}: {}", demo.code, demo.stderr);
+    Ok(format!("{by_bpf} tasks, {} pod(s) and {namespaces} namespaces as /proc shows them", found.len()))
 }
 
-fn pod_list(source: &str, answer: &Answer) -> Result<Value> {
-    ensure!(answer.code == 0, "`pods --source {source}` ended with {}: {}", answer.code, answer.stderr);
-    let list: Value = serde_json::from_str(&answer.stdout)
-        .with_context(|| format!("`pods --source {source}` gave no JSON: {}", answer.stderr))?;
+/// Judges the answers where the kernel's types are hidden: /proc stands in, and why is said.
+pub fn hidden(answers: &Answers) -> Result<()> {
+    let list = from(answers, "hidden-auto", "procfs")?;
+    ensure!(
+        list["coverage"]["gaps"].to_string().contains("BTF"),
+        "without BTF the answer does not say why it is from /proc: {}",
+        list["coverage"]
+    );
+    same_pods(answers, "hidden-auto", "hidden-procfs")?;
+    let forced = answer(answers, "hidden-bpf")?;
+    ensure!(
+        forced.code == 3 && forced.stderr.contains("BTF") && forced.stdout.is_empty(),
+        "`--source bpf` without BTF ended with {}: {}",
+        forced.code,
+        forced.stderr
+    );
+    Ok(())
+}
+
+/// Judges the answers under `lockdown=confidentiality`; the source that still works.
+pub fn lockdown(answers: &Answers) -> Result<String> {
+    let mode = answer(answers, "lockdown")?;
+    ensure!(
+        mode.stdout.contains("[confidentiality]"),
+        "the kernel is not locked down: {}{}",
+        mode.stdout,
+        mode.stderr
+    );
+    let list = json(answers, "auto")?;
+    let source = list["coverage"]["source"].as_str().unwrap_or_default().to_owned();
+    if source == "procfs" {
+        let gaps = list["coverage"]["gaps"].to_string();
+        ensure!(gaps.contains("eBPF") || gaps.contains("lockdown"), "nothing says why: {gaps}");
+    }
+    same_pods(answers, "auto", "procfs")?;
+    Ok(source)
+}
+
+/// The programs, and how many instructions the verifier went through for each, where the kernel tells.
+pub fn programs(answers: &Answers) -> Result<Vec<(String, Option<u32>)>> {
+    let report = json(answers, "doctor-json")?;
+    let found = list(&report, "checks")?
+        .iter()
+        .filter(|check| check["name"] == "eBPF programs")
+        .filter_map(|check| check["found"].as_str());
+    let programs: Vec<_> = found.flat_map(in_words).collect();
+    ensure!(!programs.is_empty(), "the doctor names no eBPF program: {}", report["checks"]);
+    Ok(programs)
+}
+
+/// `NAME (N instructions verified, M ms), NAME (M ms)`: the doctor's words for the programs that load.
+fn in_words(found: &str) -> Vec<(String, Option<u32>)> {
+    let one = |part: &str| {
+        let (name, rest) = part.rsplit_once('(')?;
+        let name = name.split_whitespace().last()?.to_owned();
+        if let Some((number, _)) = rest.split_once(" instructions verified") {
+            return Some((name, Some(number.parse().ok()?)));
+        }
+        rest.ends_with(" ms").then_some((name, None))
+    };
+    found.split(')').filter_map(one).collect()
+}
+
+fn answer<'a>(answers: &'a Answers, name: &str) -> Result<&'a Answer> {
+    answers.get(name).with_context(|| format!("no answer {name}"))
+}
+
+fn json(answers: &Answers, name: &str) -> Result<Value> {
+    let answer = answer(answers, name)?;
+    ensure!(answer.code == 0, "step {name} ended with {}: {}", answer.code, answer.stderr);
+    serde_json::from_str(&answer.stdout)
+        .with_context(|| format!("step {name} gave no JSON: {}", answer.stderr))
+}
+
+/// An answer that has to come from this source.
+fn from(answers: &Answers, name: &str, source: &str) -> Result<Value> {
+    let list = json(answers, name)?;
     let used = &list["coverage"]["source"];
-    ensure!(used == source, "`pods --source {source}` answered from {used}: {}", list["coverage"]["gaps"]);
+    ensure!(used == source, "step {name} was answered from {used}: {}", list["coverage"]["gaps"]);
     Ok(list)
+}
+
+/// Two answers have the same pods, down to the wording.
+fn same_pods(answers: &Answers, one: &str, other: &str) -> Result<()> {
+    let (found, expected) = (json(answers, one)?, json(answers, other)?);
+    ensure!(!list(&expected, "pods")?.is_empty(), "step {other} shows no pod");
+    ensure!(found["pods"] == expected["pods"], "the pods of step {one} differ from those of {other}");
+    Ok(())
+}
+
+/// Both sources list the same namespaces; how many.
+fn namespaces(answers: &Answers) -> Result<usize> {
+    let (bpf, procfs) =
+        (from(answers, "namespaces-bpf", "bpf")?, from(answers, "namespaces-procfs", "procfs")?);
+    // Kernel threads come and go in the host's: of those, which they are; of the others, every word.
+    let rows = |list: &Value| -> Result<Vec<Value>> {
+        let rows = self::list(list, "namespaces")?.iter();
+        Ok(rows
+            .map(|row| match row["host"] == true {
+                true => serde_json::json!([row["kind"], row["inode"]]),
+                false => row.clone(),
+            })
+            .collect())
+    };
+    let (found, expected) = (rows(&bpf)?, rows(&procfs)?);
+    ensure!(expected.len() > 8, "/proc shows but {} namespaces", expected.len());
+    ensure!(found == expected, "the namespaces by eBPF differ from those by /proc");
+    Ok(found.len())
 }
 
 fn tasks(list: &Value) -> Result<u64> {
@@ -52,9 +149,8 @@ fn tasks(list: &Value) -> Result<u64> {
     Ok(tasks)
 }
 
-/// The pods, whole: the two sources must agree on everything that is said of them.
-fn pods(list: &Value) -> Result<&Vec<Value>> {
-    list["pods"].as_array().context("pods is no list")
+fn list<'a>(value: &'a Value, field: &str) -> Result<&'a Vec<Value>> {
+    value[field].as_array().with_context(|| format!("{field} is no list"))
 }
 
 #[cfg(test)]
@@ -70,10 +166,24 @@ mod tests {
         Answer { stdout: list.to_string(), stderr: String::new(), code: 0 }
     }
 
-    fn answers(bpf: Answer, procfs: Answer) -> BTreeMap<String, Answer> {
-        let plain = |text: &str| Answer { stdout: text.to_owned(), stderr: String::new(), code: 0 };
-        [("kernel", plain("5.10.0")), ("doctor", plain("")), ("bpf", bpf), ("procfs", procfs)]
+    fn said(text: &str) -> Answer {
+        Answer { stdout: text.to_owned(), stderr: String::new(), code: 0 }
+    }
+
+    fn namespaces(source: &str, last: u64) -> Answer {
+        let rows: Vec<_> = (1..9)
+            .chain([last])
+            .map(|inode| json!({ "kind": "net", "inode": inode, "host": inode < 9 }))
+            .collect();
+        said(&json!({ "coverage": { "source": source }, "namespaces": rows }).to_string())
+    }
+
+    fn answers(bpf: Answer, procfs: Answer) -> Answers {
+        let named = [("doctor", said("")), ("bpf", bpf), ("procfs", procfs), ("demo", said(""))];
+        let both = [("bpf", "namespaces-bpf"), ("procfs", "namespaces-procfs")];
+        named
             .into_iter()
+            .chain(both.map(|(source, name)| (name, namespaces(source, 100))))
             .map(|(name, answer)| (name.to_owned(), answer))
             .collect()
     }
@@ -81,17 +191,46 @@ mod tests {
     #[test]
     fn the_same_is_right_and_a_difference_is_not() {
         let right = answers(answer("bpf", 70, 1), answer("procfs", 72, 1));
-        assert!(compare(&right).unwrap().contains("70 tasks, 1 pod(s)"));
+        assert!(plain(&right).unwrap().contains("70 tasks, 1 pod(s) and 9 namespaces"));
         for (bpf, procfs, says) in [
-            (answer("procfs", 70, 1), answer("procfs", 70, 1), "answered from \"procfs\""),
+            (answer("procfs", 70, 1), answer("procfs", 70, 1), "was answered from \"procfs\""),
             (answer("bpf", 0, 1), answer("procfs", 70, 1), "no task"),
             (answer("bpf", 50, 1), answer("procfs", 70, 1), "50 tasks"),
             (answer("bpf", 70, 1), answer("procfs", 70, 2), "the pods by eBPF differ"),
             (Answer { code: 3, ..answer("bpf", 70, 1) }, answer("procfs", 70, 1), "ended with 3"),
             (Answer { stdout: "oops".into(), ..answer("bpf", 70, 1) }, answer("procfs", 70, 1), "no JSON"),
         ] {
-            let error = format!("{:#}", compare(&answers(bpf, procfs)).unwrap_err());
+            let error = format!("{:#}", plain(&answers(bpf, procfs)).unwrap_err());
             assert!(error.contains(says), "{error}");
         }
+        let mut other = answers(answer("bpf", 70, 1), answer("procfs", 72, 1));
+        other.insert("namespaces-bpf".to_owned(), namespaces("bpf", 101));
+        assert!(plain(&other).unwrap_err().to_string().contains("the namespaces by eBPF differ"));
+    }
+
+    #[test]
+    fn a_hidden_btf_has_to_be_named() {
+        let list = |source: &str, why: &str| {
+            said(&json!({ "coverage": { "source": source, "gaps": [why] }, "pods": [1] }).to_string())
+        };
+        let refused = Answer { stdout: String::new(), stderr: "no BTF".to_owned(), code: 3 };
+        let answers = |auto: Answer, forced: Answer| -> Answers {
+            let named =
+                [("hidden-auto", auto), ("hidden-procfs", list("procfs", "")), ("hidden-bpf", forced)];
+            named.into_iter().map(|(name, answer)| (name.to_owned(), answer)).collect()
+        };
+        hidden(&answers(list("procfs", "no BTF"), refused)).unwrap();
+        let refused = || Answer { stdout: String::new(), stderr: "no BTF".to_owned(), code: 3 };
+        assert!(hidden(&answers(list("procfs", ""), refused())).is_err());
+        assert!(hidden(&answers(list("bpf", "no BTF"), refused())).is_err());
+        assert!(hidden(&answers(list("procfs", "no BTF"), said("[]"))).is_err());
+    }
+
+    #[test]
+    fn instructions_are_read_off_the_doctors_words() {
+        let words = "80 tasks in 3 ms by task_kptr (1234 instructions verified, 5 ms), task_probe (7 ms)";
+        let wanted = [("task_kptr".to_owned(), Some(1234)), ("task_probe".to_owned(), None)];
+        assert_eq!(in_words(words), wanted);
+        assert!(in_words("not in this program").is_empty());
     }
 }

@@ -7,13 +7,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 
+use crate::apt::{KEYRING, sources};
 use crate::sh;
 
 /// Debian's kernel without drivers for real hardware: small, and all that an emulated machine needs.
 const META_PACKAGE: &str = "linux-image-cloud-amd64";
-const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /// The kernel image of `suite`, kept in `folder` once it is there.
 pub fn kernel(suite: &str, folder: &Path) -> Result<PathBuf> {
@@ -71,12 +71,7 @@ impl Apt {
             fs::create_dir_all(folder.join(needed))?;
         }
         fs::write(folder.join("status"), "")?;
-        let (main, security) = mirrors()?;
-        let mut list = format!("deb [signed-by={KEYRING}] {main} {suite} main\n");
-        if let Some(security) = security {
-            list += &format!("deb [signed-by={KEYRING}] {security} {suite}-security main\n");
-        }
-        fs::write(folder.join("sources.list"), list)?;
+        fs::write(folder.join("sources.list"), sources(suite)?)?;
         Ok(Self { folder })
     }
 
@@ -105,44 +100,9 @@ impl Apt {
     }
 }
 
-/// Where this machine gets Debian and its security updates from.
-fn mirrors() -> Result<(String, Option<String>)> {
-    let format = "$(ORIGIN)|$(LABEL)|$(COMPONENT)|$(REPO_URI)";
-    let list = sh::output(Command::new("apt-get").args([
-        "indextargets",
-        "--format",
-        format,
-        "Created-By: Packages",
-    ]))?;
-    match (labelled(&list, "Debian"), labelled(&list, "Debian-Security")) {
-        (Some(main), security) => Ok((main, security)),
-        (None, _) => {
-            bail!("this machine's apt knows no Debian mirror (is it Debian? has `apt-get update` been run?)")
-        }
-    }
-}
-
-fn labelled(targets: &str, label: &str) -> Option<String> {
-    targets.lines().find_map(|line| {
-        let mut fields = line.splitn(4, '|');
-        let matches =
-            [Some("Debian"), Some(label), Some("main")].into_iter().all(|want| fields.next() == want);
-        fields.next().filter(|_| matches).map(str::to_owned)
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_mirror_is_debians_own_and_not_another_repository() {
-        let targets = "Other|Other|main|http://other.invalid/\nDebian|Debian-Security|main|http://s.invalid/\n\
-                       Debian|Debian|contrib|http://c.invalid/\nDebian|Debian|main|http://d.invalid/debian/\n";
-        assert_eq!(labelled(targets, "Debian").as_deref(), Some("http://d.invalid/debian/"));
-        assert_eq!(labelled(targets, "Debian-Security").as_deref(), Some("http://s.invalid/"));
-        assert_eq!(labelled("", "Debian"), None);
-    }
 
     #[test]
     fn the_kernel_is_what_the_meta_package_needs() {

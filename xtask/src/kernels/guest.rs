@@ -6,21 +6,13 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 
 use super::initramfs::Entry;
-
-/// What the guest runs, one after the other: a name for the answer, and the command.
-const STEPS: [(&str, &str); 4] = [
-    ("kernel", "uname -r"),
-    ("doctor", "inspector doctor"),
-    ("bpf", "inspector pods --source bpf --all -o json"),
-    ("procfs", "inspector pods --source procfs --all -o json"),
-];
+use super::steps::{Scenario, Step};
+use crate::qemu;
 
 /// Started before the steps, so that there is a group of processes in namespaces of their own to find.
 const BEFORE: &str = "unshare -n -u -i -p -f sleep 1000 &";
@@ -38,23 +30,27 @@ pub struct Answer {
     pub code: i32,
 }
 
+/// What each step said, by its name.
+pub type Answers = BTreeMap<String, Answer>;
+
 /// The files of the guest: busybox under its usual names, the program, and what runs first.
-pub fn files(busybox: &Path, program: &Path) -> Result<Vec<Entry>> {
+pub fn files(busybox: &Path, program: &Path, steps: &[Step]) -> Result<Vec<Entry>> {
     let mut files: Vec<Entry> =
         ["bin", "dev", "proc", "run", "sys", "tmp", "etc"].iter().map(|name| Entry::folder(name)).collect();
     files.push(Entry::program("bin/busybox", fs::read(busybox)?));
     files.push(Entry::program("bin/inspector", fs::read(program)?));
-    files.push(Entry::program("init", init().into_bytes()));
+    files.push(Entry::program("init", init(steps).into_bytes()));
     Ok(files)
 }
 
-fn init() -> String {
+fn init(steps: &[Step]) -> String {
     let mut script = format!(
         "#!/bin/busybox sh\n\
          /bin/busybox --install -s /bin\n\
          export PATH=/bin HOME=/tmp\n\
          mount -t proc proc /proc\n\
          mount -t sysfs sysfs /sys\n\
+         mount -t securityfs securityfs /sys/kernel/security\n\
          mount -t devtmpfs devtmpfs /dev\n\
          mount -t cgroup2 cgroup2 /sys/fs/cgroup\n\
          mount -t tmpfs tmpfs /run\n\
@@ -64,7 +60,7 @@ fn init() -> String {
          {BEFORE}\n\
          sleep 1\n"
     );
-    for (name, command) in STEPS {
+    for (name, command) in steps {
         script += &format!(
             "{command} >/tmp/out 2>/tmp/err </dev/null\n\
              code=$?\n\
@@ -79,52 +75,27 @@ fn init() -> String {
 const BEGIN: &str = "@@@inspector@@@ ";
 
 /// Boots `kernel` and gives each step's answer. The logs stay in `folder`.
-pub fn boot(kernel: &Path, image: &Path, folder: &Path) -> Result<BTreeMap<String, Answer>> {
-    let (console, log) = (folder.join("console.log"), folder.join("steps.log"));
+pub fn boot(kernel: &Path, image: &Path, folder: &Path, scenario: &Scenario) -> Result<Answers> {
+    let at = |what: &str| folder.join(format!("{}-{what}.log", scenario.name));
+    let (console, log) = (at("console"), at("steps"));
     let _ = fs::remove_file(&log);
-    let child = Command::new("qemu-system-x86_64")
-        .args(["-accel", "tcg", "-cpu", "max", "-m", "1024", "-display", "none", "-no-reboot", "-nodefaults"])
-        .args(["-append", "console=ttyS0 quiet loglevel=4 panic=-1"])
-        .arg("-kernel")
-        .arg(kernel)
-        .arg("-initrd")
-        .arg(image)
-        .arg("-serial")
-        .arg(format!("file:{}", console.display()))
-        .arg("-serial")
-        .arg(format!("file:{}", log.display()))
-        .stdin(Stdio::null())
-        .spawn()
-        .context("cannot start qemu-system-x86_64")?;
-    let ended = wait(child, TIMEOUT)?;
-    let tail = || {
-        let text = fs::read(&console).unwrap_or_default();
-        let text = String::from_utf8_lossy(&text).into_owned();
-        text.lines().rev().take(15).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join("\n")
-    };
-    match ended {
-        None => bail!("the guest did not end in {} s; its console ends:\n{}", TIMEOUT.as_secs(), tail()),
-        Some(status) => ensure!(status.success(), "QEMU failed ({status}); the console ends:\n{}", tail()),
-    }
+    qemu::run(
+        qemu::machine(1024, &console, &log)
+            .args(["-append", &format!("console=ttyS0 quiet loglevel=4 panic=-1 {}", scenario.append)])
+            .arg("-kernel")
+            .arg(kernel)
+            .arg("-initrd")
+            .arg(image),
+        TIMEOUT,
+        &console,
+        || {},
+    )?;
     let said = fs::read(&log)?;
-    answers(&String::from_utf8_lossy(&said)).with_context(|| format!("the guest's console ends:\n{}", tail()))
+    answers(&String::from_utf8_lossy(&said), scenario.steps)
+        .with_context(|| format!("the guest's console ends:\n{}", qemu::tail(&console)))
 }
 
-/// Waits for a child, and ends it when its time is over.
-fn wait(mut child: Child, limit: Duration) -> Result<Option<ExitStatus>> {
-    let start = Instant::now();
-    while start.elapsed() < limit {
-        if let Some(status) = child.try_wait()? {
-            return Ok(Some(status));
-        }
-        thread::sleep(Duration::from_millis(100));
-    }
-    child.kill()?;
-    child.wait()?;
-    Ok(None)
-}
-
-fn answers(log: &str) -> Result<BTreeMap<String, Answer>> {
+fn answers(log: &str, steps: &[Step]) -> Result<Answers> {
     let mut parts = BTreeMap::new();
     for part in log.split(BEGIN).skip(1) {
         let (head, body) = part.split_once('\n').context("the log breaks off in a marker")?;
@@ -136,7 +107,7 @@ fn answers(log: &str) -> Result<BTreeMap<String, Answer>> {
             parts.get(&format!("{name} {what}")).with_context(|| format!("no {what} of step {name}"))?;
         anyhow::Ok(body.trim().to_owned())
     };
-    STEPS
+    steps
         .iter()
         .map(|(name, _)| {
             let code =
@@ -150,6 +121,8 @@ fn answers(log: &str) -> Result<BTreeMap<String, Answer>> {
 mod tests {
     use super::*;
 
+    const STEPS: &[Step] = &[("kernel", ""), ("doctor", ""), ("bpf", "")];
+
     fn log() -> String {
         let steps = STEPS.iter().enumerate().map(|(index, (name, _))| {
             format!("{BEGIN}{name} out\r\n{{\"n\": {index}}}\n\n{BEGIN}{name} err\n\n{BEGIN}{name} code\n{index}\n")
@@ -159,7 +132,7 @@ mod tests {
 
     #[test]
     fn answers_are_told_apart() {
-        let found = answers(&log()).unwrap();
+        let found = answers(&log(), STEPS).unwrap();
         assert_eq!(found.len(), STEPS.len());
         assert_eq!((&*found["bpf"].stdout, &*found["bpf"].stderr, found["bpf"].code), ("{\"n\": 2}", "", 2));
     }
@@ -168,13 +141,7 @@ mod tests {
     fn a_log_that_breaks_off_is_no_answer() {
         let whole = log();
         for end in [0, whole.len() / 2, whole.len() - 8] {
-            assert!(answers(&whole[..end]).is_err(), "cut at {end}");
+            assert!(answers(&whole[..end], STEPS).is_err(), "cut at {end}");
         }
-    }
-
-    #[test]
-    fn a_guest_that_hangs_is_ended() {
-        let child = Command::new("sleep").arg("100").spawn().unwrap();
-        assert!(wait(child, Duration::from_millis(200)).unwrap().is_none());
     }
 }

@@ -1,5 +1,4 @@
-//! Pods by the sockets of containerd and CRI-O, and by those alone: for a runtime whose own reader, which knows its
-//! files too, is not there.
+//! containerd's pods, by its CRI socket and by that alone: what it has outside Kubernetes, and its files, are not read.
 
 use std::path::Path;
 
@@ -18,20 +17,21 @@ const CONTAINERD: [&str; 4] = [
     "/var/snap/microk8s/common/run/containerd.sock",
 ];
 
-const CRIO: [&str; 1] = ["/run/crio/crio.sock"];
-
-/// Asks every containerd and CRI-O that is to be found, or that the user named, for its pods.
+/// Asks every containerd that is to be found, or that the user named, for its pods.
 pub async fn collect(context: &Context, scan: &TaskScan) -> RuntimeFacts {
     let mut all = RuntimeFacts::default();
-    for (runtime, usual) in [(Runtime::Containerd, CONTAINERD.as_slice()), (Runtime::CriO, CRIO.as_slice())] {
-        let endpoints = Endpoints::of(context, runtime, usual);
-        for socket in &endpoints.sockets {
-            all.merge(match ask(socket, endpoints.trust(), context).await {
-                Ok(answer) => told(context, scan, runtime, socket, answer),
-                Err(error) => refused(runtime, socket, &error, endpoints.named),
-            });
-        }
+    let runtime = Runtime::Containerd;
+    let endpoints = Endpoints::of(context, runtime, &CONTAINERD);
+    for socket in &endpoints.sockets {
+        all.merge(match ask(socket, endpoints.trust(), context).await {
+            Ok(answer) => told(context, scan, runtime, socket, answer),
+            Err(error) => refused(runtime, socket, &error, endpoints.named),
+        });
     }
+    all.gaps.extend(endpoints.folders.iter().map(|folder| {
+        let why = "containerd is asked by its socket only: name that in place of a folder";
+        Gap::deciding(format!("containerd's pods, by {}", folder.display()), why)
+    }));
     all
 }
 

@@ -41,7 +41,7 @@ impl<'a> Disk<'a> {
         for (id, folders) in self.containers(storage)? {
             match self.spec(&folders) {
                 Ok(Some(spec)) if Annotations::of(&spec).are_crio() => {
-                    if let Err(error) = self.add(&mut node, &id, spec, &folders) {
+                    if let Err(error) = self.add(&mut node, &id, spec, &folders, storage.roots.len() > 1) {
                         gaps.push(Gap::deciding(format!("container {id}"), error.to_string()));
                     }
                 }
@@ -93,12 +93,26 @@ impl<'a> Disk<'a> {
         Ok(None)
     }
 
-    fn add(&self, node: &mut CriNode, id: &str, spec: Spec, folders: &[PathBuf]) -> Result<(), Error> {
+    fn add(
+        &self,
+        node: &mut CriNode,
+        id: &str,
+        spec: Spec,
+        folders: &[PathBuf],
+        has_run_root: bool,
+    ) -> Result<(), Error> {
         let state = self.first(folders, |folder| self.files.json::<State>(&folder.join("state.json")))?;
-        let end = Life::of(self, id, state.unwrap_or_default(), folders);
+        let life = Life::of(self, id, state.unwrap_or_default(), folders);
         match sandbox_mark(&spec) {
-            Some(mark) => node.sandboxes.push(self.sandbox(id, spec, mark, &end, folders)),
-            None => node.containers.push(self.container(id, spec, &end)),
+            Some(mark) => {
+                let mut sandbox = self.sandbox(id, spec, mark, &life, folders);
+                // The run root is emptied at boot: what has nothing there is of the boot before.
+                if has_run_root && folders.len() < 2 {
+                    sandbox.ready = Some(false);
+                }
+                node.sandboxes.push(sandbox);
+            }
+            None => node.containers.push(self.container(id, spec, &life)),
         }
         Ok(())
     }
@@ -111,15 +125,13 @@ impl<'a> Disk<'a> {
         let has = |file: &str| {
             folders.iter().any(|folder| matches!(self.files.read(&folder.join(file)), Ok(Some(_))))
         };
-        // The run root is emptied at boot: what has nothing there is of the boot before.
-        let booted = folders.len() > 1 || !processless || has("state.json");
         Sandbox {
             id: id.to_owned(),
             name,
             namespace,
             uid,
             attempt,
-            ready: Some(booted && !has("stopped")),
+            ready: Some(!has("stopped")),
             created_at: annotations.created().or(life.state.created),
             options: annotations.options(),
             pid: life.pid,
@@ -180,6 +192,13 @@ struct Life {
 
 impl Life {
     fn of(disk: &Disk<'_>, id: &str, mut state: State, folders: &[PathBuf]) -> Self {
+        if state.init().0 == 0 {
+            // Where only the run root is known, CRI-O's state is not, but its monitor's note of the pid is.
+            let mut notes =
+                folders.iter().filter_map(|folder| disk.files.read(&folder.join("pidfile")).ok()?);
+            let note = notes.next().unwrap_or_default();
+            state.init_pid = String::from_utf8_lossy(&note).trim().parse().unwrap_or_default();
+        }
         let (pid, start_ticks) = state.init();
         // Without a start time the cgroup has to bear the pid out.
         let sure = start_ticks.is_some()

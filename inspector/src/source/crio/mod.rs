@@ -50,8 +50,8 @@ async fn collect_from(context: &Context, scan: &TaskScan, files: &HostFiles) -> 
             Err(error) => refused.push((socket, error)),
         }
     }
-    let mut storages: Vec<Storage> =
-        endpoints.folders.iter().map(|folder| storage::named(context, files, folder)).collect();
+    let mut storages: Vec<Storage> = storage::named(context, files, &endpoints.folders).into_iter().collect();
+    let named = storages.len();
     if !endpoints.named || !endpoints.sockets.is_empty() {
         storages.extend(storage::find(context, scan, files, &mut facts.gaps));
     }
@@ -71,11 +71,11 @@ async fn collect_from(context: &Context, scan: &TaskScan, files: &HostFiles) -> 
         let is_told = node
             .as_ref()
             .is_ok_and(|node| node.sandboxes.iter().any(|it| facts.pods.iter().any(|pod| pod.id == it.id)));
-        if index >= endpoints.folders.len() && (all_answered || is_told) {
+        if index >= named && (all_answered || is_told) {
             continue;
         }
         read += usize::from(node.as_ref().is_ok_and(|node| *node != CriNode::default()));
-        facts.merge(found(context, storage, node, endpoints.named && !endpoints.folders.is_empty()));
+        facts.merge(found(context, storage, node, index < named));
     }
     facts.gaps.extend(gaps);
     for (socket, error) in refused {

@@ -43,18 +43,21 @@ pub fn find(context: &Context, scan: &TaskScan, files: &HostFiles, gaps: &mut Ve
     all
 }
 
-/// A folder that the user named, as seen here or as the host names it: a root, a run root, or one that holds both as
-/// `root` and `runroot`.
+/// The folders that the user named, as seen here or as the host names them: roots and run roots of one CRI-O, or a folder
+/// that holds both as `root` and `runroot`.
 #[must_use]
-pub fn named(context: &Context, files: &HostFiles, folder: &Path) -> Storage {
+pub fn named(context: &Context, files: &HostFiles, folders: &[PathBuf]) -> Option<Storage> {
     let host = context.options.host_root.canonicalize().unwrap_or_else(|_| PathBuf::from("/"));
-    let absolute = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
-    let folder = absolute.strip_prefix(host).map_or(absolute.clone(), |below| Path::new("/").join(below));
-    let both = [folder.join("root"), folder.join("runroot")];
-    if both.iter().all(|root| !container_folders(files, root).is_empty()) {
-        return Storage { roots: both.into() };
-    }
-    Storage { roots: vec![folder] }
+    let roots = folders.iter().flat_map(|folder| {
+        let absolute = folder.canonicalize().unwrap_or_else(|_| folder.clone());
+        let folder =
+            absolute.strip_prefix(&host).map_or(absolute.clone(), |below| Path::new("/").join(below));
+        let both = [folder.join("root"), folder.join("runroot")];
+        let are_roots = both.iter().all(|root| !container_folders(files, root).is_empty());
+        if are_roots { both.to_vec() } else { vec![folder] }
+    });
+    let roots: Vec<PathBuf> = roots.collect();
+    (!roots.is_empty()).then_some(Storage { roots })
 }
 
 /// The folders of containers below a root: one for each storage driver that was ever used.
@@ -88,7 +91,7 @@ fn settings(files: &HostFiles, gaps: &mut Vec<Gap>) -> BTreeMap<String, String> 
 fn parse(text: &str) -> BTreeMap<String, String> {
     let mut section = "";
     let mut told = BTreeMap::new();
-    for line in text.lines().map(str::trim) {
+    for line in text.lines().map(str::trim).filter(|line| !line.starts_with('#')) {
         if let Some(name) = line.strip_prefix('[').and_then(|line| line.split(']').next()) {
             section = name.trim();
         } else if let ("crio" | "storage", Some((name, value))) = (section, line.split_once('=')) {

@@ -10,6 +10,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::process::Processes;
 use super::roots::{self, Contents, Found, Root};
 use super::spec::{Spec, SpecMount, cgroup_of, namespace_inode};
@@ -51,6 +53,7 @@ pub async fn collect(context: &Context, scan: &TaskScan) -> RuntimeFacts {
         facts.reports.push(report(endpoint, RuntimeStatus::Absent, why));
     }
     let processes = Processes::new(context, scan);
+    let mut dead = Vec::new();
     let (host, _) = node::host_namespaces(&scan.tasks);
     for root in roots::find(context, &endpoints) {
         let endpoint = root.path.display().to_string();
@@ -67,9 +70,13 @@ pub async fn collect(context: &Context, scan: &TaskScan) -> RuntimeFacts {
             } else {
                 others += 1
             };
+            let (pid, created) = (found.pid, found.created_at);
             let mut container = container(found, declared, &root, &processes);
             if root.uid.is_some() {
                 keep_what_a_user_can_say(&mut container, &host, &processes);
+            }
+            if let (0, Some(created)) = (container.pid, created) {
+                dead.push(Dead { pid, created, id: container.id.clone(), uid: root.uid });
             }
             add(&mut facts, container);
         }
@@ -85,8 +92,40 @@ pub async fn collect(context: &Context, scan: &TaskScan) -> RuntimeFacts {
         facts.gaps.extend(gaps);
         facts.reports.push(report(endpoint, status, detail));
     }
+    name_the_dead(&mut facts.containers, &dead);
     facts.containers.sort_by(|one, other| one.id.cmp(&other.id));
     facts
+}
+
+/// A container whose process has ended.
+struct Dead {
+    pid: u32,
+    created: Timestamp,
+    id: String,
+    uid: Option<u32>,
+}
+
+/// A path `/proc/PID/ns/…` of a process that has ended leads nowhere, or to a later process of that number. Whom it meant
+/// the runtime still has written down: the last container with that init that was there when the joiner was created.
+fn name_the_dead(containers: &mut [DeclaredContainer], dead: &[Dead]) {
+    for container in containers {
+        let (Some(created), uid, own) = (container.created_at, container.word_of_uid, container.id.clone())
+        else {
+            continue;
+        };
+        for declaration in container.declared.values_mut() {
+            let Declaration::Path { path, .. } = declaration else { continue };
+            let meant =
+                path.strip_prefix("/proc/").and_then(|path| path.split('/').next()?.parse::<u32>().ok());
+            let meant = dead
+                .iter()
+                .filter(|it| Some(it.pid) == meant && it.uid == uid && it.created < created && it.id != own)
+                .max_by_key(|it| it.created);
+            if let Some(meant) = meant {
+                *declaration = Declaration::Container(meant.id.clone());
+            }
+        }
+    }
 }
 
 fn report(endpoint: String, status: RuntimeStatus, detail: String) -> RuntimeReport {

@@ -156,3 +156,27 @@ fn an_error_says_where_and_never_what() {
     let error = host.files().json::<RuncState>(Path::new("/x.json")).unwrap_err().to_string();
     assert!(error.contains("/x.json") && error.contains("line 2") && !error.contains("SECRET"), "{error}");
 }
+
+#[test]
+fn runcs_own_word_on_namespaces_and_annotations() {
+    let state: RuncState = serde_json::from_str(
+        r#"{"id":"x","init_process_pid":7,"init_process_start":9,"created":"2026-11-24T02:00:00.5Z","cgroup_paths":null,
+        "config":{"namespaces":[{"type":"NEWNS","path":""},{"type":"NEWNET","path":"/proc/8/ns/net"},{"type":"NEWPID","path":null}],
+        "labels":["bundle=/annotated","a=b=c","bundle=/b/x"]}}"#,
+    )
+    .unwrap();
+    let kinds: Vec<_> =
+        state.config.namespaces().unwrap().iter().map(|it| (it.kind(), it.path.clone())).collect();
+    let path = |path: &str| Some(path.to_owned());
+    assert_eq!(
+        kinds,
+        [(Some(Kind::Mnt), path("")), (Some(Kind::Net), path("/proc/8/ns/net")), (Some(Kind::Pid), path(""))]
+    );
+    assert_eq!(state.config.bundle(), Some(PathBuf::from("/b/x")));
+    assert_eq!(
+        state.config.annotations().into_iter().collect::<Vec<_>>(),
+        [("a".to_owned(), "b=c".to_owned())]
+    );
+    assert!(state.created.is_some());
+    assert_eq!(RuncState::default().config.namespaces(), None);
+}

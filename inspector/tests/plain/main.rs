@@ -3,8 +3,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed test panics")]
 
+#[path = "../support/mod.rs"]
 #[allow(dead_code, reason = "these tests need no Docker")]
 mod support;
+
+mod groups;
+mod processes;
+mod shells;
+mod unprivileged;
 
 use std::fs;
 use std::io::Read as _;
@@ -28,7 +34,7 @@ const SLEEP: [&str; 3] = ["busybox", "sleep", "1000"];
 /// A process of a test's group.
 struct Member {
     /// Ends it when dropped.
-    _helper: Helper,
+    helper: Helper,
     truth: Truth,
 }
 
@@ -45,7 +51,7 @@ impl Member {
     fn of(helper: Helper) -> Self {
         assert!(rustix::process::geteuid().is_root(), "namespaces are made by root: use `cargo xtask test`");
         let truth = Truth::of(helper.command_pid()).unwrap();
-        Self { _helper: helper, truth }
+        Self { helper, truth }
     }
 
     fn id(&self) -> String {
