@@ -2,7 +2,7 @@
 //! end.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::support::run::{self, Run, try_run, wait_until};
-use crate::support::{helper, keeper};
+use crate::support::{cgroups, helper, keeper};
 
 /// The folder of a Podman, with its keeper.
 pub struct Machine {
@@ -56,6 +56,13 @@ pub fn keep(folder: &Path) -> ExitCode {
             [["pod", "rm", "--all", "--force"].as_slice(), &["rm", "--all", "--force", "--time=0"]]
         {
             let _ = try_run(command(folder).args(arguments), Duration::from_secs(60));
+        }
+        // With cgroup v1 Podman leaves the pods' own behind.
+        let pods = fs::read_to_string(folder.join("pods")).unwrap_or_default();
+        for root in cgroups::hierarchies() {
+            for id in pods.lines() {
+                cgroups::remove_tree(&root.join("libpod_parent").join(id));
+            }
         }
     })
 }
@@ -161,6 +168,8 @@ impl Machine {
     /// Makes a pod: `podman pod create <options>`.
     pub fn pod(&'static self, name: &str, options: &[&str]) -> Pod {
         let id = self.podman(&[&["pod", "create", "--name", name], options].concat());
+        let file = fs::File::options().append(true).create(true).open(self.folder.join("pods"));
+        file.and_then(|mut file| file.write_all(format!("{id}\n").as_bytes())).unwrap();
         Pod { machine: self, id }
     }
 
