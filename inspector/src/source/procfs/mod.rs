@@ -193,9 +193,11 @@ impl Walk {
             kernel_thread: stat.flags & parse::PF_KTHREAD != 0,
             zombie: matches!(stat.state, b'Z' | b'X' | b'x'),
             threads: Some(stat.threads),
-            pid_inside: status.pid_inside,
-            pid_namespace_init: pid == tgid && status.pid_inside == Some(1),
-            level: status.levels.filter(|_| self.sees_initial_pid_namespace),
+            pid_inside: status.pid_inside(),
+            pids_below: status.pids_below().to_vec(),
+            state: Some(char::from(stat.state)),
+            pid_namespace_init: pid == tgid && status.pid_inside() == Some(1),
+            level: status.levels().filter(|_| self.sees_initial_pid_namespace),
             ..Task::default()
         };
         match Self::namespaces(directory, &mut task) {
