@@ -15,6 +15,7 @@ pub mod endpoints;
 pub mod grpc;
 pub mod http;
 pub mod node;
+pub mod nsfs;
 pub mod oci;
 pub mod pins;
 pub mod podman;
