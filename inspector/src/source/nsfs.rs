@@ -6,8 +6,9 @@
 
 use std::collections::HashMap;
 use std::ffi::c_void;
-use std::os::fd::{AsFd, BorrowedFd, FromRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
 
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::ioctl::{Getter, Ioctl, IoctlOutput, Opcode, ioctl, opcode};
 
@@ -101,6 +102,21 @@ pub fn inode(namespace: BorrowedFd<'_>) -> Option<u32> {
     rustix::fs::fstat(namespace).ok().and_then(|stat| stat.st_ino.try_into().ok())
 }
 
+/// Opens the namespace that a descriptor made with `O_PATH` leads to; `None` where it leads to anything else, which is not
+/// opened: that could wait for somebody, or do something.
+pub fn reopen(found: BorrowedFd<'_>) -> Option<(Kind, OwnedFd)> {
+    // NSFS_MAGIC in include/uapi/linux/magic.h.
+    const NSFS_MAGIC: u64 = 0x6e73_6673;
+    let file_system = rustix::fs::fstatfs(found).ok()?;
+    if u64::try_from(file_system.f_type) != Ok(NSFS_MAGIC) {
+        return None;
+    }
+    let link = format!("/proc/self/fd/{}", found.as_raw_fd());
+    let namespace = rustix::fs::open(link, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    let (kind, _) = identify(namespace.as_fd())?;
+    Some((kind, namespace))
+}
+
 /// The network namespace of a socket (`SIOCGSKNS`, Linux 4.9).
 ///
 /// # Errors
@@ -139,6 +155,8 @@ fn id(namespace: BorrowedFd<'_>) -> Result<u64, Errno> {
 /// What the kernel said of namespaces so far, so that it is asked about each once.
 #[derive(Default)]
 pub struct Facts {
+    /// What another source knew before, by kind and inode.
+    told: Vec<NamespaceFact>,
     known: HashMap<(Kind, u32), NamespaceFact>,
     /// The uids that own the user namespaces among them.
     uids: HashMap<u32, Option<u32>>,
@@ -149,15 +167,16 @@ pub struct Facts {
 impl Facts {
     /// Starts from what is known already.
     #[must_use]
-    pub fn of(known: &[NamespaceFact]) -> Self {
-        let known = known.iter().map(|fact| ((fact.kind, fact.inode), *fact)).collect();
-        Self { known, ..Self::default() }
+    pub fn of(mut told: Vec<NamespaceFact>) -> Self {
+        told.sort_unstable();
+        Self { told, ..Self::default() }
     }
 
     /// Whether the kernel was asked about it.
     #[must_use]
     pub fn has(&self, kind: Kind, inode: u32) -> bool {
         self.known.contains_key(&(kind, inode))
+            || self.told.binary_search_by_key(&(kind, inode), |fact| (fact.kind, fact.inode)).is_ok()
     }
 
     /// The uid that owns a user namespace which was added, as the reader's user namespace numbers it.
@@ -209,7 +228,8 @@ impl Facts {
     /// All of them, by kind and inode.
     #[must_use]
     pub fn into_sorted(self) -> Vec<NamespaceFact> {
-        let mut facts: Vec<NamespaceFact> = self.known.into_values().collect();
+        let mut facts = self.told;
+        facts.extend(self.known.into_values());
         facts.sort_unstable();
         facts
     }
@@ -244,6 +264,17 @@ mod tests {
     }
 
     #[test]
+    fn only_namespaces_are_reopened() {
+        let path =
+            |path: &str| rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).unwrap();
+        let (kind, namespace) = reopen(path("/proc/self/ns/uts").as_fd()).unwrap();
+        assert_eq!((kind, inode(namespace.as_fd())), (Kind::Uts, Some(own("uts").1)));
+        for other in ["/dev/null", "/proc/self/stat", "/"] {
+            assert!(reopen(path(other).as_fd()).is_none(), "{other}");
+        }
+    }
+
+    #[test]
     fn what_is_above_a_namespace_is_asked_about_too_and_once() {
         let mut facts = Facts::default();
         let (net, inode) = own("net");
@@ -257,7 +288,7 @@ mod tests {
         assert_eq!(listed.len(), 2, "{listed:?}");
         assert_eq!((listed[0].kind, listed[0].owner, listed[0].parent), (Kind::Net, Some(user_inode), None));
         assert_eq!(listed[0].id, id(net.as_fd()).ok());
-        let mut facts = Facts::of(&listed);
+        let mut facts = Facts::of(listed.clone());
         facts.add(Kind::Net, net.as_fd());
         assert_eq!(facts.into_sorted(), listed);
     }
