@@ -11,8 +11,18 @@ use crate::source::{Context, HoldersScope, node};
 
 /// Which mount namespaces to look into.
 pub struct Scope {
-    /// Each with a process in it, the host's first.
-    pub namespaces: Vec<(u32, u32)>,
+    /// The host's first.
+    pub namespaces: Vec<Namespace>,
+}
+
+/// A mount namespace.
+pub struct Namespace {
+    /// Its inode.
+    pub inode: u32,
+    /// A process that is in it: the first that was met.
+    pub member: u32,
+    /// The process that it is looked into by.
+    pub by: u32,
 }
 
 impl Scope {
@@ -39,7 +49,11 @@ impl Scope {
             .into_iter()
             .filter(|(inode, _)| everywhere || wanted.contains(inode))
             // The reader's own is readable without any capability; PID 1's may be refused even to root.
-            .map(|(inode, first)| (inode, if own == Some(inode) { reader.pid } else { first.pid }))
+            .map(|(inode, first)| Namespace {
+                inode,
+                member: first.pid,
+                by: if own == Some(inode) { reader.pid } else { first.pid },
+            })
             .collect();
         Self { namespaces }
     }
@@ -61,7 +75,9 @@ pub struct Found {
 /// A place in somebody's mount namespace.
 pub struct Place {
     /// A process that sees it.
-    pub pid: u32,
+    pub member: u32,
+    /// The process that it is opened by.
+    pub by: u32,
     /// Where, as that process's mountinfo says it.
     pub point: Vec<u8>,
     /// Whether the way there leads through local file systems only.
@@ -72,10 +88,12 @@ pub struct Place {
 #[must_use]
 pub fn read(context: &Context, scope: &Scope) -> Found {
     let mut found = Found::default();
-    for (inode, pid) in &scope.namespaces {
-        match mounts::read(&context.host(format!("/proc/{pid}/mountinfo"))) {
-            Ok(mountinfo) => found.add(*pid, &mounts::parse(&mountinfo)),
-            Err(why) => found.gaps.push(Gap::detail(format!("pins in mount namespace {inode}"), why)),
+    for namespace in &scope.namespaces {
+        match mounts::read(&context.host(format!("/proc/{}/mountinfo", namespace.by))) {
+            Ok(mountinfo) => found.add(namespace, &mounts::parse(&mountinfo)),
+            Err(why) => {
+                found.gaps.push(Gap::detail(format!("pins in mount namespace {}", namespace.inode), why));
+            }
         }
         if context.time_left(std::time::Duration::MAX).is_zero() {
             found.gaps.push(Gap::detail(
@@ -91,11 +109,11 @@ pub fn read(context: &Context, scope: &Scope) -> Found {
 }
 
 impl Found {
-    fn add(&mut self, pid: u32, mounts: &[Mount<'_>]) {
+    fn add(&mut self, seen: &Namespace, mounts: &[Mount<'_>]) {
         let obstacles = mounts::obstacles(mounts);
         let place = |mount: &Mount<'_>| {
             let reachable = mounts::is_reachable(&obstacles, mount);
-            Place { pid, point: mount.point.to_vec(), reachable }
+            Place { member: seen.member, by: seen.by, point: mount.point.to_vec(), reachable }
         };
         for mount in mounts {
             match mount.file_system {
@@ -153,13 +171,14 @@ mod tests {
             5 1 0:4 net:[71] /srv/c rw - nsfs nsfs rw\n\
             6 1 0:9 /sys /ro rw - proc proc rw\n\
             7 1 0:9 / /proc rw - proc proc rw\n";
-        found.add(7, &mounts::parse(lines));
+        found.add(&Namespace { inode: 80, member: 7, by: 8 }, &mounts::parse(lines));
         let pins: Vec<(u32, &str)> = found.pins.iter().map(|pin| (pin.inode, pin.path.as_str())).collect();
         assert_eq!(pins, [(70, "/srv/a"), (70, "/b"), (71, "/srv/c")]);
         let told = |place: &Place| (String::from_utf8(place.point.clone()).unwrap(), place.reachable);
         assert_eq!(told(&found.places[&(Kind::Net, 70)]), ("/b".into(), true));
         assert_eq!(told(&found.places[&(Kind::Net, 71)]), ("/srv/c".into(), false));
         assert_eq!(told(&found.procs[&(0, 9)]), ("/proc".into(), true));
-        assert_eq!((found.procs.len(), found.procs[&(0, 9)].pid), (1, 7));
+        let proc = &found.procs[&(0, 9)];
+        assert_eq!((found.procs.len(), proc.member, proc.by), (1, 7, 8));
     }
 }

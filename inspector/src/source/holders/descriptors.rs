@@ -65,7 +65,7 @@ impl<'a> Search<'a> {
     /// The tables in scope: the runtimes' first, then root's, whom most namespaces' descriptors belong to.
     fn tables(&self) -> Vec<Table<'a>> {
         let everywhere = self.context.options.holders == HoldersScope::All;
-        let wanted: BTreeSet<u32> = self.known.scope.namespaces.iter().map(|(inode, _)| *inode).collect();
+        let wanted: BTreeSet<u32> = self.known.scope.namespaces.iter().map(|it| it.inode).collect();
         // A main thread that has ended before its siblings has no descriptors; theirs are the process's.
         let mut headless: HashMap<u32, &'a Task> = HashMap::new();
         for task in self.known.tasks.iter().filter(|task| !task.is_leader() && !task.zombie) {

@@ -47,7 +47,7 @@ impl Search<'_> {
                     {
                         self.facts.add(Kind::Pid, namespace.as_fd());
                     }
-                    let handle = Handle { kind: Kind::Pid, inode, pid: place.pid, via: Via::Mount, path };
+                    let handle = Handle { kind: Kind::Pid, inode, pid: place.member, via: Via::Mount, path };
                     self.handles.push(handle);
                 }
                 Err(why) => unknown.push((path, why)),
@@ -87,9 +87,9 @@ impl Search<'_> {
         }
     }
 
-    /// The directory in /proc of the process that sees a place.
+    /// The directory in /proc of the process that a place is opened by.
     fn process(&self, place: &Place) -> PathBuf {
-        self.context.host(format!("/proc/{}", place.pid))
+        self.context.host(format!("/proc/{}", place.by))
     }
 }
 
