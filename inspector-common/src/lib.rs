@@ -31,7 +31,7 @@ pub const PID_LEVELS: u32 = 32;
 
 /// How many steps are taken from namespace to namespace for one task: from each of its ten up to the first that was
 /// told of before. Enough for PID and user namespaces that nest as deep as the kernel lets them.
-pub const NAMESPACE_STEPS: u32 = 128;
+pub const NAMESPACE_STEPS: u32 = 48;
 
 const _: () = assert!(
     2 * CGROUP_DEPTH as usize * size_of::<CgroupRecord>()

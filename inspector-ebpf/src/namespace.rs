@@ -4,16 +4,12 @@
 //! A namespace is told of once in a reading, with the first task that is in it. So for most tasks there is nothing to
 //! do but to find that out, which has to be cheap.
 
-use core::ptr::read_volatile;
-
 use aya_ebpf::bindings::seq_file;
-use inspector_common::{
-    Header, MISSING, NAMESPACE_STEPS, NamespaceKind, NamespaceRecord, flags, kind,
-};
+use inspector_common::{Header, MISSING, NAMESPACE_STEPS, NamespaceKind, NamespaceRecord, flags, kind};
 
 use crate::{
-    memory::{Memory, Pointer, Probe, address, offset},
-    output::{self, Again, State},
+    memory::{Pointer, Probe, address, offset},
+    output::{self, Again, State, reload},
 };
 
 /// The namespaces that a task leads to itself: one of each kind, and two for its children.
@@ -38,6 +34,19 @@ struct Place {
     /// All ones for the kinds that nest; for others 0, which makes an address one that nothing is read from, and needs
     /// no branch.
     nests: u64,
+}
+
+impl Place {
+    /// Word by word: `memcpy` is a loop over bytes to the verifier.
+    #[inline(always)]
+    fn copy(from: &Self, to: &mut Self) {
+        to.node = reload(&from.node);
+        to.kind = reload(&from.kind);
+        to.inum = reload(&from.inum);
+        to.owner = reload(&from.owner);
+        to.parent = reload(&from.parent);
+        to.nests = reload(&from.nests);
+    }
 }
 
 /// The way from a task's namespaces upwards.
@@ -97,6 +106,24 @@ impl Walk {
     pub fn set(&mut self, index: usize, node: Option<Pointer>) {
         self.starts[index].node = address(node);
     }
+
+    /// Goes to where this way did not lead yet: to the owner, else to the next start. Says whether there is one.
+    #[inline(always)]
+    fn turn(&mut self) -> bool {
+        if self.owner != 0 {
+            Place::copy(&self.starts[NamespaceKind::User as usize], &mut self.at);
+            self.at.node = self.owner;
+            self.owner = 0;
+            return true;
+        }
+        let next = reload(&self.next) as usize;
+        if next >= STARTS {
+            return false;
+        }
+        Place::copy(&self.starts[next % SLOTS], &mut self.at);
+        self.next += 1;
+        true
+    }
 }
 
 /// Writes a record for each of the task's namespaces that was not told of yet, and for those above it.
@@ -113,40 +140,31 @@ pub unsafe fn write_new(seq: *mut seq_file, state: &mut State) -> Result<(), Aga
     state.walk.at.node = 0;
     state.walk.owner = 0;
     for _ in 0..NAMESPACE_STEPS {
-        let Some(node) = Pointer::new(state.walk.at.node as *mut u8) else {
-            if state.walk.owner != 0 {
-                state.walk.at = state.walk.starts[NamespaceKind::User as usize];
-                state.walk.at.node = state.walk.owner;
-                state.walk.owner = 0;
-                continue;
-            }
-            if state.walk.next >= STARTS as u64 {
-                return Ok(());
-            }
-            state.walk.at = state.walk.starts[state.walk.next as usize % SLOTS];
-            state.walk.next += 1;
-            continue;
-        };
+        if state.walk.at.node == 0 && !state.walk.turn() {
+            return Ok(());
+        }
+        // Of NULL, which many a start is, nothing is read.
+        let node = reload(&state.walk.at.node);
         // SAFETY: fields of the namespace at hand, of its owner, and of the one above it.
         unsafe {
-            let inode = Probe::u32(node, state.walk.at.inum);
+            let inode = Probe::u32_or_0(node, state.walk.at.inum);
             if inode == 0 || output::is_told(state, inode) {
                 state.walk.at.node = 0;
                 continue;
             }
-            let owner = Probe::u64(node, state.walk.at.owner);
+            let owner = Probe::u64_or_0(node, state.walk.at.owner);
             state.walk.record.owner = Probe::u32_or_0(owner, offset!(user_inum));
             // The owners of those above are above this one's owner: one way upwards leads past all of them.
             if state.walk.owner == 0 {
                 state.walk.owner = owner;
             }
-            let above = Probe::u64_or_0(node.as_ptr() as u64 & state.walk.at.nests, state.walk.at.parent);
+            let above = Probe::u64_or_0(node & state.walk.at.nests, state.walk.at.parent);
             state.walk.at.node = above;
             state.walk.record.parent = Probe::u32_or_0(above, state.walk.at.inum);
             state.walk.record.id = 0;
             if offset!(ns_common_ns_id) != MISSING {
                 let common = state.walk.at.inum.wrapping_sub(offset!(ns_common_inum));
-                state.walk.record.id = Probe::u64(node, common + offset!(ns_common_ns_id));
+                state.walk.record.id = Probe::u64_or_0(node, common + offset!(ns_common_ns_id));
             }
 
             const LENGTH: u32 = size_of::<NamespaceRecord>() as u32;
@@ -167,9 +185,8 @@ pub unsafe fn write_new(seq: *mut seq_file, state: &mut State) -> Result<(), Aga
 fn all_told(state: &State) -> bool {
     let inodes = (&raw const state.task.namespaces).cast::<u32>();
     for index in 0..STARTS {
-        // SAFETY: `Inodes` is ten numbers. Volatile: from the map, where the verifier takes it for any number; of one
-        // that was kept in a register it knows a range, and goes through all that follows once for each.
-        let inode = unsafe { read_volatile(inodes.add(index)) };
+        // SAFETY: `Inodes` is ten numbers.
+        let inode = reload(unsafe { &*inodes.add(index) });
         if inode != 0 && !output::is_told(state, inode) {
             return false;
         }

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use crate::observation::{Gap, Observation, TaskSource};
 use crate::source::{
-    Context, RuntimeFacts, TaskChoice, TaskScan, behaviour, bpf, cri, crio, docker, node, oci, pins, podman,
-    procfs,
+    Context, RuntimeFacts, TaskChoice, TaskScan, behaviour, bpf, cri, crio, docker, holders, node, oci, pins,
+    podman, procfs,
 };
 use crate::state;
 
@@ -71,9 +71,24 @@ async fn look(context: &Context) -> Result<Observation, CollectError> {
         .filter_map(|container| scan.tasks.iter().find(|task| task.pid == container.pid))
         .map(|task| task.parent)
         .collect();
-    let (pins, pin_gaps) = pins::read(context, &scan.tasks, &host, reader, &parents);
+    let scope = pins::Scope::of(context, &scan.tasks, &host, reader, &parents);
+    let mounts = pins::read(context, &scope);
+    let held = holders::read(
+        context,
+        &holders::Known {
+            tasks: &scan.tasks,
+            host: &host,
+            reader,
+            runtime_pids: &parents,
+            scope: &scope,
+            mounts: &mounts,
+        },
+        scan.namespaces,
+    );
     let mut gaps = scan.gaps;
-    gaps.extend(declined.into_iter().chain(unknown_host).chain(facts.gaps).chain(pin_gaps));
+    gaps.extend(
+        declined.into_iter().chain(unknown_host).chain(facts.gaps).chain(mounts.gaps).chain(held.gaps),
+    );
     Ok(Observation {
         node: node::read(context),
         source,
@@ -84,9 +99,9 @@ async fn look(context: &Context) -> Result<Observation, CollectError> {
         containers: facts.containers,
         pods: facts.pods,
         behaviours: Vec::new(),
-        namespaces: scan.namespaces,
-        pins,
-        handles: Vec::new(),
+        namespaces: held.namespaces,
+        pins: mounts.pins,
+        handles: held.handles,
         runtimes: facts.reports,
         gaps,
     })

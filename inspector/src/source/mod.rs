@@ -13,8 +13,11 @@ pub mod crio;
 pub mod docker;
 pub mod endpoints;
 pub mod grpc;
+pub mod holders;
 pub mod http;
+pub mod mounts;
 pub mod node;
+pub mod nsfs;
 pub mod oci;
 pub mod pins;
 pub mod podman;
@@ -64,6 +67,8 @@ pub struct Options {
     pub timeout: Duration,
     /// Where to look for pins.
     pub holders: HoldersScope,
+    /// Whether to look for open descriptors, sockets and mounts that keep namespaces: no pod depends on them.
+    pub handles: bool,
 }
 
 impl Default for Options {
@@ -74,6 +79,7 @@ impl Default for Options {
             sockets: Vec::new(),
             timeout: Duration::from_secs(30),
             holders: HoldersScope::Host,
+            handles: false,
         }
     }
 }

@@ -8,6 +8,7 @@
 mod support;
 
 mod groups;
+mod holders;
 mod processes;
 mod shells;
 mod unprivileged;

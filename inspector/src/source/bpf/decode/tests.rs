@@ -184,7 +184,7 @@ fn states_are_the_letters_of_proc() {
         (0x8000, 'D'),             // frozen
         (2 | 0x400 | 0x1000, 'D'), // waits for a sleeping spin lock
         (0x200, 'R'),              // being woken
-        (u32::MAX & !0x8000 & !0x1000 & !0x400, 'P'),
+        (!(0x8000 | 0x1000 | 0x400), 'P'),
     ] {
         assert_eq!(letter(state), expected, "{state:#x}");
     }
