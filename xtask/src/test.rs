@@ -32,7 +32,8 @@ pub fn test(filter: &[String]) -> Result<()> {
 
     let places = if filter.is_empty() {
         // They build the binary that ships and boot it: as this user, and only when asked for by name.
-        for (machines, name) in [("guest", "a node with systemd"), ("kernels", "the oldest and the newest kernel")]
+        for (machines, name) in
+            [("guest", "a node with systemd"), ("kernels", "the oldest and the newest kernel")]
         {
             let mut test = cargo("test")?;
             test.args(["--package", "xtask", "--test", machines, "--", "--ignored", "--nocapture"]);
