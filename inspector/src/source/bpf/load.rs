@@ -93,6 +93,9 @@ impl Loaded {
                 if io_error.raw_os_error() != Some(Errno::PERM.raw_os_error()) =>
             {
                 log::debug!("{}: {io_error}\n{verifier_log}", variant.program());
+                if preconditions::locked_down() {
+                    return BpfError::LockedDown;
+                }
                 BpfError::Refused { reason: last_words(io_error, &verifier_log.to_string()) }
             }
             _ => classify(&error),
