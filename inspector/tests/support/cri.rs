@@ -392,6 +392,12 @@ impl Pod {
         self.start_as("debugger", 0, "busybox", command, options, Vec::new())
     }
 
+    /// The cgroup of the sandbox or of one of its containers, by a kubelet's and containerd's rules.
+    pub fn cgroup_of(&self, id: &str) -> String {
+        let pod = cgroup_of_pod(&self.world.folder, &self.wish.uid);
+        if on_node() { format!("{pod}/cri-containerd-{id}.scope") } else { format!("{pod}/{id}") }
+    }
+
     /// What the runtime says of the sandbox besides.
     pub fn info(&self) -> Value {
         self.world.info("/runtime.v1.RuntimeService/PodSandboxStatus", &self.id)
