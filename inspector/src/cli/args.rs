@@ -533,6 +533,22 @@ mod tests {
     }
 
     #[test]
+    fn namespaces_are_chosen_and_drawn() {
+        let args = |line: &str| match parse(line).unwrap().command {
+            Command::Namespaces(With { args, .. }) => args,
+            other => panic!("{}", other.name()),
+        };
+        let chosen = args("namespaces -t net,pid --type user -p 7 --columns ns,NProcs --columns HELDBY,ons");
+        assert_eq!(chosen.kinds, [Kind::Net, Kind::Pid, Kind::User]);
+        assert_eq!((chosen.pid, chosen.tree), (Some(7), None));
+        use NamespaceColumn::{HeldBy, Ns, Procs, UserNs};
+        assert_eq!(chosen.columns, [Ns, Procs, HeldBy, UserNs]);
+        assert_eq!(args("namespaces --tree").tree, Some(Above::Parent));
+        assert_eq!(args("namespaces --tree=owner").tree, Some(Above::Owner));
+        assert_eq!(args("namespaces --sort-by procs").sort_by, Some(NamespaceSort::Procs));
+    }
+
+    #[test]
     fn slips_are_refused() {
         for line in [
             "",
@@ -558,6 +574,12 @@ mod tests {
             "completions",
             "completions tcsh",
             "man pods --dir d",
+            "namespaces -t mount",
+            "namespaces -p x",
+            "namespaces --tree owner",
+            "namespaces --tree=process",
+            "namespaces --tree --sort-by pid",
+            "namespaces --columns inode",
             "pods extra",
         ] {
             let error = parse(line).expect_err(line);

@@ -5,6 +5,7 @@ use std::io::Write as _;
 use crate::observation::Observation;
 use crate::render::{self, Format, Look};
 use crate::source::{Context, Options, TaskChoice, bpf};
+use crate::state::namespaces::Namespaces;
 use crate::view::{PodList, ProcessList};
 use crate::{demo, doctor, findings, source, state, view};
 
@@ -40,6 +41,12 @@ pub fn processes(observation: &Observation, target: Option<&str>, all: bool) -> 
     let snapshot = state::snapshot(observation);
     let spaces = state::processes::of(observation, &snapshot);
     view::process_list(observation, &snapshot, spaces, target, all).map_err(Failure::usage)
+}
+
+/// The namespaces in an observation.
+#[must_use]
+pub fn namespaces(observation: &Observation) -> Namespaces<'_> {
+    Namespaces::of(observation)
 }
 
 /// Runs the demo: its pods are shown as `inspector pods` shows any.

@@ -6,10 +6,10 @@ use super::args::NamespacesArgs;
 use super::failure::Failure;
 use super::resolve::{Input, Settings};
 use super::terminal::Terminal;
-use super::{input, output, pods};
+use super::{connect, input, output, pods};
 use crate::observation::Kind;
 use crate::render::{self, Format, Look, Shape};
-use crate::state::namespaces::{Above, Namespaces};
+use crate::state::namespaces::Above;
 use crate::view::{NamespaceSelection, namespace_list, select_namespaces};
 
 /// Looks, chooses, prints.
@@ -20,7 +20,7 @@ use crate::view::{NamespaceSelection, namespace_list, select_namespaces};
 pub fn run(args: &NamespacesArgs, settings: &Settings) -> Result<(), Failure> {
     refuse(args, settings)?;
     let observation = input::observe(&settings.input)?;
-    let all = Namespaces::of(&observation);
+    let all = connect::namespaces(&observation);
     let mut list = namespace_list(&observation, &all);
     let mut selection = NamespaceSelection { kinds: args.kinds.clone(), pid: args.pid };
     if args.tree == Some(Above::Parent) && selection.kinds.is_empty() {

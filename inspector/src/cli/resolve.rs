@@ -216,6 +216,7 @@ mod tests {
         }
         for line in [
             "pods --replay f --all --strict -o yaml --color always -v",
+            "namespaces --holders all --all --no-headers -o name",
             "record f --source procfs --strict",
             "schema -v",
             "demo",

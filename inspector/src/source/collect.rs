@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use crate::observation::{Gap, Observation, Runtime, TaskSource};
+use crate::observation::{Gap, Observation, TaskSource};
 use crate::source::{
-    Context, RuntimeFacts, TaskChoice, TaskScan, behaviour, bpf, cri, crio, docker, node, oci, pins, procfs,
+    Context, RuntimeFacts, TaskChoice, TaskScan, behaviour, bpf, cri, crio, docker, node, oci, pins, podman,
+    procfs,
 };
 use crate::state;
 
@@ -133,13 +134,7 @@ async fn runtimes(context: &Context, scan: &TaskScan) -> RuntimeFacts {
     let mut facts = docker::collect(context, scan).await;
     facts.merge(cri::collect(context, scan).await);
     facts.merge(crio::collect(context, scan).await);
+    facts.merge(podman::collect(context, scan).await);
     facts.merge(oci::collect(context, scan).await);
-    for (_, path) in context.options.sockets.iter().filter(|(runtime, _)| *runtime == Runtime::Podman) {
-        let why = "this version does not ask Podman; its containers are told by their cgroups";
-        facts.merge(RuntimeFacts {
-            gaps: vec![Gap::deciding(format!("podman's containers, by {}", path.display()), why)],
-            ..RuntimeFacts::default()
-        });
-    }
     facts
 }

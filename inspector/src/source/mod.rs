@@ -17,6 +17,7 @@ pub mod http;
 pub mod node;
 pub mod oci;
 pub mod pins;
+pub mod podman;
 pub mod procfs;
 
 pub use collect::{CollectError, collect};
@@ -137,8 +138,16 @@ pub struct RuntimeFacts {
 impl RuntimeFacts {
     /// Adds what another source said. What the earlier one said of a container or pod stands: one of Docker's is
     /// containerd's, too, and runc's. Ids that users choose (ctr's, runc's) can be the same by chance: they are of one
-    /// container where they name the same process.
+    /// container where they name the same process. A user's word never stands against root's: a user could take the id
+    /// of any container.
     pub fn merge(&mut self, other: Self) {
+        let told: HashSet<&str> = (other.containers.iter().filter(|it| it.word_of_uid.is_none()))
+            .map(|container| container.id.as_str())
+            .collect();
+        self.containers.retain(|it| it.word_of_uid.is_none() || !told.contains(it.id.as_str()));
+        let told: HashSet<&str> =
+            other.pods.iter().filter(|it| it.word_of_uid.is_none()).map(|pod| pod.id.as_str()).collect();
+        self.pods.retain(|it| it.word_of_uid.is_none() || !told.contains(it.id.as_str()));
         let known: HashMap<String, u32> =
             self.containers.iter().map(|container| (container.id.clone(), container.pid)).collect();
         let is_new = |container: &DeclaredContainer| {

@@ -11,6 +11,8 @@ mod select;
 
 pub use finding::{Finding, Severity, Subject};
 pub use model::*;
+#[cfg(test)]
+pub use namespaces::samples as namespace_samples;
 pub use namespaces::{
     Branch, NamespaceHolder, NamespaceList, NamespaceRow, NamespaceRows, NamespaceSelection, NamespaceSort,
     NoSuchProcess, namespace_list, select_namespaces, tree,

@@ -4,7 +4,11 @@
 //! Rows are made when they are printed, one at a time, and borrow from what was seen: a node has ten thousands of
 //! namespaces, and nobody needs all of their rows in memory.
 
+#[cfg(test)]
+pub mod samples;
 mod select;
+#[cfg(test)]
+mod tests;
 mod tree;
 
 use std::borrow::Cow;
@@ -97,7 +101,7 @@ pub struct NamespaceRow<'a> {
     pub processes: u32,
     /// Threads in it, also of processes whose main thread is elsewhere.
     pub threads: u32,
-    /// Those of `processes` that are dead and not yet reaped, where there are any.
+    /// Those of `processes` that are over, where there are any: dead and not reaped, or waiting for such.
     #[serde(skip_serializing_if = "is_zero")]
     pub zombies: u32,
     /// The lowest pid of the living ones of `processes`; where there is none, the lowest id of the threads in it; else 0.

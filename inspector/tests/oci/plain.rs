@@ -177,8 +177,7 @@ fn a_users_word_is_good_for_that_users_processes() {
     }
     let flag = format!("--socket=oci={}", folder.display());
     let answer = Answer::of(inspector(["pods", "--all", "-o", "json", "--source=procfs", &flag]));
-    let rows: Vec<_> =
-        answer.json["pods"].as_array().unwrap().iter().flat_map(containers).collect();
+    let rows: Vec<_> = answer.json["pods"].as_array().unwrap().iter().flat_map(containers).collect();
     let claims = |row: &&&serde_json::Value| row["id"] == "mine" && row["initPid"] == roots.pid;
     assert_eq!(rows.iter().filter(claims).count(), 0, "{rows:#?}");
     // Nor is a file in the user's folder believed that is another's.

@@ -78,6 +78,10 @@ impl Column {
         Self::HeldBy,
     ];
 
+    /// Those of a narrow screen.
+    pub(super) const NARROW: [Self; 6] =
+        [Self::Ns, Self::Type, Self::Procs, Self::Pid, Self::Command, Self::HeldBy];
+
     /// What it is called on the command line.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -100,29 +104,32 @@ impl Column {
 
     /// Its heading and limits.
     pub(super) const fn layout(self) -> layout::Column {
-        // Each is what it is at its widest, but for names and paths.
+        // A number that is cut off would be another number: those are never made narrower.
         let (title, min, max, luxury) = match self {
-            Self::Ns => ("NS", 10, 40, 0),
+            // With the glyphs of three levels of a tree before it.
+            Self::Ns => ("NS", 20, 60, 0),
             Self::Type => ("TYPE", 6, 6, 0),
-            Self::Id => ("ID", 4, 20, 0),
-            Self::Procs => ("PROCS", 5, 8, 0),
-            Self::Threads => ("THREADS", 7, 8, 3),
-            Self::Pid => ("PID", 5, 10, 0),
-            Self::Uid => ("UID", 3, 10, 2),
+            Self::Id => ("ID", 20, 20, 0),
+            Self::Procs => ("PROCS", 10, 10, 0),
+            Self::Threads => ("THREADS", 10, 10, 3),
+            Self::Pid => ("PID", 10, 10, 0),
+            Self::Uid => ("UID", 10, 10, 2),
             Self::Command => ("COMMAND", 7, 18, 0),
             Self::Parent => ("PARENT", 10, 10, 0),
             Self::UserNs => ("USERNS", 10, 10, 0),
-            Self::Containers => ("CONTAINERS", 10, 48, 1),
+            Self::Containers => ("CONTAINERS", 10, 48, 0),
             Self::Pods => ("PODS", 10, 48, 0),
             Self::Owner => ("OWNER", 10, 40, 0),
-            Self::HeldBy => ("HELD BY", 10, 72, 1),
+            Self::HeldBy => ("HELD BY", 12, 72, 0),
         };
         let right = matches!(self, Self::Id | Self::Procs | Self::Threads | Self::Pid | Self::Uid);
-        layout::Column { title, min, max, right, overflow: Overflow::End, luxury }
+        // What is deeper in a tree keeps its inode.
+        let overflow = if matches!(self, Self::Ns) { Overflow::Start } else { Overflow::End };
+        layout::Column { title, min, max, right, overflow, luxury }
     }
 
-    /// What stands in it.
-    pub(super) fn cell(self, namespace: &Namespace<'_, '_>) -> Text {
+    /// What stands in it. A tree shows by itself what is below.
+    pub(super) fn cell(self, namespace: &Namespace<'_, '_>, in_tree: bool) -> Text {
         let plain = |text: String| (text, Tone::Plain);
         let dim = |text: String| (text, Tone::Dim);
         let number = |number: Option<u32>| number.map(|number| number.to_string()).unwrap_or_default();
@@ -139,30 +146,36 @@ impl Column {
             Self::Parent => dim(number(namespace.parent())),
             Self::UserNs => dim(number(namespace.owner_user_namespace())),
             Self::Containers => containers(namespace),
-            Self::Pods => plain(some(namespace.pods().map(|pod| match &pod.namespace {
-                Some(namespace) => fit(&format!("{namespace}/{}", pod.name), NAME),
-                None => fit(&pod.name, NAME),
-            }))),
+            Self::Pods => pods(namespace),
             Self::Owner => owner(namespace),
-            Self::HeldBy => held_by(namespace),
+            Self::HeldBy => held_by(namespace, in_tree),
         }
     }
 }
 
-/// `nginx, busybox`; `the node's; 3 containers`. A process that stands for nobody but itself is in COMMAND already.
+/// `nginx, busybox`; `the node's +3`. A process that stands for nobody but itself is in COMMAND already.
 fn containers(namespace: &Namespace<'_, '_>) -> Text {
     let managed = || namespace.containers().filter(|container| container.managed);
     if namespace.is_host() == Some(true) {
-        let text = match managed().count() {
-            0 => "the node's".to_owned(),
-            count => format!("the node's; {}", words::count(count as u64, "container", "containers")),
-        };
+        let text = format!("the node's{}", more(managed().count()));
         return (text, Tone::Dim);
     }
     if managed().next().is_none() && namespace.containers().nth(1).is_none() {
         return (String::new(), Tone::Plain);
     }
     (some(namespace.containers().map(|container| fit(&container.name, NAME))), Tone::Plain)
+}
+
+/// `shop/web, docker-1`. As with containers, only what a runtime has: and of the node's own, everyone is in those.
+fn pods(namespace: &Namespace<'_, '_>) -> Text {
+    if namespace.is_host() == Some(true) {
+        return (String::new(), Tone::Plain);
+    }
+    let names = namespace.pods().filter(|pod| pod.managed).map(|pod| match &pod.namespace {
+        Some(namespace) => fit(&format!("{namespace}/{}", pod.name), NAME),
+        None => fit(&pod.name, NAME),
+    });
+    (some(names), Tone::Plain)
 }
 
 /// `nginx (application)`.
@@ -183,12 +196,13 @@ fn owner(namespace: &Namespace<'_, '_>) -> Text {
     (format!("{name} ({}{gone})", owner.class.name()), tone)
 }
 
-/// `/run/netns/blue; fd of 4711 +2; below it pid:[4026532184]; children of 12`.
-fn held_by(namespace: &Namespace<'_, '_>) -> Text {
+/// `/run/netns/blue; fd of 4711 +2; child 4026532184; for children of 12`.
+fn held_by(namespace: &Namespace<'_, '_>, in_tree: bool) -> Text {
     let holders = namespace.holders();
+    let shown = |holder: &NamespaceHolder<'_>| !in_tree || holder.holder_type != HolderType::ChildNamespace;
     let mut parts: Vec<String> = Vec::new();
     for of_type in holders.chunk_by(|a, b| a.holder_type == b.holder_type) {
-        if let Some(first) = of_type.first() {
+        if let Some(first) = of_type.first().filter(|first| shown(first)) {
             parts.push(format!("{}{}", holder(first, namespace.kind()), more(of_type.len() - 1)));
         }
     }
@@ -196,7 +210,7 @@ fn held_by(namespace: &Namespace<'_, '_>) -> Text {
         parts.push(format!("for children of {first}{}", more(rest.len())));
     }
     let empty = namespace.threads() == 0;
-    if empty && parts.is_empty() {
+    if empty && parts.is_empty() && holders.is_empty() {
         parts.push("nothing to be seen".to_owned());
     }
     (parts.join("; "), if empty { Tone::Doubtful } else { Tone::Dim })
@@ -211,7 +225,12 @@ fn holder(holder: &NamespaceHolder<'_>, kind: Kind) -> String {
         HolderType::BindMount => path,
         HolderType::Fd => format!("fd{of}"),
         HolderType::Socket => format!("socket{of}"),
-        HolderType::ChildNamespace => format!("{path} below it"),
+        // `pid:[4026532184]`: of its own kind, or one that it owns.
+        HolderType::ChildNamespace => match path.trim_end_matches(']').split_once(":[") {
+            Some((below, inode)) if below == kind.name() => format!("child {inode}"),
+            Some((below, inode)) => format!("owns {below} {inode}"),
+            None => path,
+        },
         HolderType::Mount => {
             let what = match kind {
                 Kind::Net => "sysfs",

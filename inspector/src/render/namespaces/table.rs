@@ -32,13 +32,16 @@ pub(super) fn print(
 ) -> io::Result<()> {
     let columns: &[Column] = match shape.columns {
         [] if wide => &Column::ALL,
+        [] if look.width.is_some_and(|screen| screen < 80) => &Column::NARROW,
         [] => &Column::USUAL,
         chosen => chosen,
     };
     let rows = match shape.tree {
-        None => {
-            list.namespaces.iter().map(|it| columns.iter().map(|column| column.cell(&it)).collect()).collect()
-        }
+        None => list
+            .namespaces
+            .iter()
+            .map(|it| columns.iter().map(|column| column.cell(&it, false)).collect())
+            .collect(),
         Some(above) => branches(list, &tree(&list.namespaces, above), columns, shape.process.is_some()),
     };
     let layout = Layout::new(&limits(columns, wide || !shape.columns.is_empty()), &rows, look.width);
@@ -70,7 +73,7 @@ fn limits(columns: &[Column], asked: bool) -> Vec<layout::Column> {
 fn branches(list: &NamespaceList<'_>, branches: &[Branch], columns: &[Column], mark: bool) -> Vec<Vec<Text>> {
     let row = |branch: &Branch| {
         let namespace = list.namespaces.all.get(branch.position)?;
-        let mut cells: Vec<Text> = columns.iter().map(|column| column.cell(&namespace)).collect();
+        let mut cells: Vec<Text> = columns.iter().map(|column| column.cell(&namespace, true)).collect();
         if let Some(first) = cells.first_mut() {
             first.0 = format!(
                 "{}{}{}",

@@ -212,7 +212,7 @@ impl<'n, 'a> Namespace<'n, 'a> {
         self.entry.threads
     }
 
-    /// Those of [`Self::processes`] that are dead and not yet reaped.
+    /// Those of [`Self::processes`] that are over: dead and not yet reaped, or waiting for such.
     #[must_use]
     pub const fn zombies(&self) -> u32 {
         self.entry.zombies

@@ -1,6 +1,6 @@
 //! The table under construction: one entry for each namespace that anything names.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 
 use super::{Below, Entry, Held};
@@ -45,6 +45,12 @@ impl Hasher for Spread {
         // The table takes its buckets from the lowest bits, which a product leaves the poorest.
         self.0.rotate_left(26)
     }
+}
+
+/// Whether a process is dead, or past leaving its namespaces: the init of a PID namespace stays so, sleeping, until the
+/// last zombie in it has been reaped. Only a main thread that has ended before its siblings lacks as much and is alive.
+fn is_over(task: &Task) -> bool {
+    task.is_dead() || (!task.zombie && task.namespaces.get(Kind::Mnt).is_none())
 }
 
 /// Namespaces, numbered as they are met.
@@ -92,7 +98,7 @@ impl<'a> Table<'a> {
                 strays.push(task);
                 continue;
             }
-            let dead = task.is_dead();
+            let dead = is_over(task);
             for (kind, inode) in task.namespaces.iter() {
                 let Some(entry) = self.entry(kind, inode) else { continue };
                 entry.processes += 1;
@@ -150,16 +156,19 @@ impl<'a> Table<'a> {
         list
     }
 
-    /// Pins (also those that only a sandbox's specification leads to), descriptors, sockets and mounts.
+    /// Pins (a sandbox's specification leads to some that no mountinfo showed), descriptors, sockets and mounts.
     pub(super) fn holders(&mut self, observation: &'a Observation) -> Vec<(u32, Held<'a>)> {
         let mut list = Vec::new();
         let pin = |path| Held { holder_type: HolderType::BindMount, path, pid: None };
         for it in &observation.pins {
             list.push((self.number(it.kind, it.inode), pin(it.path.as_str())));
         }
+        // Mountinfo calls the same place by another name: /run, not /var/run.
+        let seen: HashSet<u32> = list.iter().map(|(number, _)| *number).collect();
         for it in observation.pods.iter().flat_map(|pod| &pod.namespaces) {
-            if let Some(inode) = it.inode {
-                list.push((self.number(it.kind, inode), pin(it.path.as_str())));
+            let number = it.inode.map(|inode| self.number(it.kind, inode));
+            if let Some(number) = number.filter(|number| !seen.contains(number)) {
+                list.push((number, pin(it.path.as_str())));
             }
         }
         for it in &observation.handles {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::{Namespace, Position, range};
-use crate::observation::{Declaration, Gap, Inodes, Kind, Observation};
+use crate::observation::{Declaration, Gap, Inodes, Kind, Observation, Origin};
 use crate::state::units::Unit;
 use crate::state::{Model, class, pods};
 use crate::view::{Class, ClassEvidence, Evidence, Owner};
@@ -37,6 +37,8 @@ pub struct PodName {
     pub namespace: Option<String>,
     /// Its id.
     pub id: String,
+    /// Whether a runtime has it.
+    pub managed: bool,
 }
 
 /// Everybody.
@@ -78,7 +80,12 @@ impl Who {
                     who.owners.entry(at).or_insert(namespace.owner);
                 }
             }
-            let name = PodName { name: assembled.name, namespace: assembled.namespace, id: assembled.id };
+            let name = PodName {
+                name: assembled.name,
+                namespace: assembled.namespace,
+                id: assembled.id,
+                managed: assembled.origin != Origin::Unmanaged,
+            };
             names.push((name, number));
         }
         let rank = who.name_pods(names);

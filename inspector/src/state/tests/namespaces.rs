@@ -1,7 +1,7 @@
 //! One test for each sentence of the contract about `inspector namespaces`.
 
 use super::world::{World, host, id};
-use crate::observation::{Handle, Kind, NamespaceFact, Observation, Pin, Task, Via};
+use crate::observation::{Handle, Infra, Kind, NamespaceFact, Observation, Pin, SandboxNamespace, Task, Via};
 use crate::state::namespaces::{Above, Namespaces};
 use crate::view::{Class, ClassEvidence, Evidence, HolderType, NamespaceRow};
 
@@ -97,6 +97,17 @@ fn a_zombie_counts_where_it_still_is_and_is_nobodys_pid() {
 }
 
 #[test]
+fn an_init_that_waits_for_its_zombies_is_nobodys_pid_either() {
+    let mut world = World::new();
+    let mut init = world.process(10, "init").fresh(Kind::Pid);
+    let left = [Kind::Pid, Kind::User].map(|kind| (kind, init.task().namespaces.get(kind).unwrap()));
+    init.task().namespaces = left.into_iter().collect();
+    row(&world.seen, Kind::Pid, left[0].1, |row| {
+        assert_eq!((row.processes, row.zombies, row.pid), (1, 1, 0));
+    });
+}
+
+#[test]
 fn a_main_thread_that_has_ended_leaves_its_siblings_where_they_are() {
     let mut world = World::new();
     let mut process = world.process(10, "go").fresh(Kind::Net);
@@ -160,6 +171,25 @@ fn what_no_process_is_in_is_listed_while_something_holds_it() {
         assert_eq!(holders(row), []);
         assert_eq!((row.parent, row.owner_user_namespace), (Some(86), Some(85)));
     });
+}
+
+#[test]
+fn a_sandboxs_pin_is_told_once_and_with_its_pod() {
+    let mut world = World::new();
+    world.sandbox("5a", "web");
+    let namespace =
+        |inode, path: &str| SandboxNamespace { kind: Kind::Net, path: path.to_owned(), inode: Some(inode) };
+    world.seen.pods[0].infra = Infra::Processless;
+    world.seen.pods[0].namespaces =
+        vec![namespace(70, "/var/run/netns/a"), namespace(71, "/var/run/netns/b")];
+    world.seen.pins = vec![Pin { kind: Kind::Net, inode: 70, path: "/run/netns/a".to_owned() }];
+    for (inode, path) in [(70, "/run/netns/a"), (71, "/var/run/netns/b")] {
+        row(&world.seen, Kind::Net, inode, |row| {
+            assert_eq!(holders(row), [(HolderType::BindMount, path.to_owned(), 0)]);
+            assert_eq!((row.processes, &row.pods), (0, &vec!["5a"]));
+            assert_eq!((row.owner.container.as_deref(), row.owner.class), (Some("5a"), Class::RuntimePinned));
+        });
+    }
 }
 
 #[test]

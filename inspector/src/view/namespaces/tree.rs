@@ -34,6 +34,8 @@ pub fn tree(rows: &NamespaceRows<'_>, above: Above) -> Vec<Branch> {
             None => roots.push(*position),
         }
     }
+    // First what has something below it.
+    roots.sort_by_key(|root| !below.contains_key(root));
     let mut walk = Walk { below, asked: &asked, left: wanted.clone(), branches: Vec::new() };
     for root in roots {
         walk.add(root, &[]);

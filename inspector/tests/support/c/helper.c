@@ -3,6 +3,8 @@
 //   helper new KINDS CMD...       CMD in new namespaces; nothing else of ours is in them
 //   helper join PID KINDS CMD...  CMD in the namespaces of PID
 //   helper stray                  a thread in a network namespace of its own
+//   helper zombie KINDS           a process in new namespaces, dead and not reaped; prints its pid
+//   helper later KINDS            a process whose children will be in new namespaces (pid, time), and that has none
 //   helper leaderless             a process whose main thread has exited
 //   helper crowd N                N processes that sleep
 //   helper churn                  processes that come and go as fast as they can
@@ -24,11 +26,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#ifndef CLONE_NEWTIME
+#define CLONE_NEWTIME 0x80
+#endif
+
 static const struct {
   const char *name;
   int flag;
 } kinds[] = {{"user", CLONE_NEWUSER}, {"cgroup", CLONE_NEWCGROUP}, {"ipc", CLONE_NEWIPC}, {"uts", CLONE_NEWUTS},
-             {"net", CLONE_NEWNET},   {"pid", CLONE_NEWPID},       {"mnt", CLONE_NEWNS}};
+             {"net", CLONE_NEWNET},   {"pid", CLONE_NEWPID},       {"mnt", CLONE_NEWNS}, {"time", CLONE_NEWTIME}};
 enum { KINDS = sizeof kinds / sizeof *kinds };
 
 static void die(const char *what) {
@@ -116,6 +122,21 @@ static int join_and_start(const char *pid, int flags) {
   return start(0);
 }
 
+static int end(void *unused) {
+  (void)unused;
+  return 0;
+}
+
+__attribute__((noreturn)) static void zombie(int flags) {
+  int pid = clone(end, stack + sizeof stack, flags | SIGCHLD, NULL);
+  siginfo_t info;
+  if (pid < 0 || waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT) < 0)
+    die("zombie");
+  printf("%d\n", pid);
+  fflush(stdout);
+  wait_forever();
+}
+
 static void *wander(void *unused) {
   (void)unused;
   if (unshare(CLONE_NEWNET) < 0)
@@ -187,6 +208,14 @@ int main(int argc, char **argv) {
   }
   if (!strcmp(what, "stray")) {
     pthread_create(&thread, NULL, wander, NULL);
+    wait_forever();
+  }
+  if (!strcmp(what, "zombie") && argc > 2)
+    zombie(flags_of(argv[2]));
+  if (!strcmp(what, "later") && argc > 2) {
+    if (unshare(flags_of(argv[2])) < 0)
+      die("unshare");
+    say("ready");
     wait_forever();
   }
   if (!strcmp(what, "leaderless")) {
