@@ -6,7 +6,7 @@
 mod client;
 mod collect;
 mod declared;
-mod info;
+pub(super) mod info;
 mod messages;
 pub mod model;
 mod mounts;

@@ -39,6 +39,18 @@ impl BundleFolder {
         (TASKS.contains(&tasks) && path.is_absolute()).then(|| Self { path: path.to_owned() })
     }
 
+    /// The folder of a containerd namespace below a daemon's state folder.
+    #[must_use]
+    pub fn below(state: &Path, namespace: &str) -> Self {
+        Self { path: state.join(TASKS[0]).join(namespace) }
+    }
+
+    /// The state folder of its daemon.
+    #[must_use]
+    pub fn state(&self) -> Option<&Path> {
+        self.path.parent()?.parent()
+    }
+
     /// The containerd namespace: Docker's is `moby`, Kubernetes' `k8s.io`.
     #[must_use]
     pub fn namespace(&self) -> &str {
@@ -63,11 +75,22 @@ impl BundleFolder {
         id: &str,
         default_root: &str,
     ) -> Result<Option<RuncState>, Error> {
+        let state: Option<RuncState> =
+            files.json(&self.runc_folder(files, id, default_root)?.join("state.json"))?;
+        Ok(state.filter(|state| state.id == id))
+    }
+
+    /// Whether runc still waits to be told to start a container: it opens a FIFO for that.
+    #[must_use]
+    pub fn runc_waits(&self, files: &HostFiles, id: &str, default_root: &str) -> bool {
+        let folder = self.runc_folder(files, id, default_root);
+        folder.is_ok_and(|folder| files.modified(&folder.join("exec.fifo")).is_some())
+    }
+
+    fn runc_folder(&self, files: &HostFiles, id: &str, default_root: &str) -> Result<PathBuf, Error> {
         let options: ShimOptions = files.json(&self.path.join(id).join("options.json"))?.unwrap_or_default();
         let root = if options.root.is_empty() { default_root } else { &options.root };
-        let state: Option<RuncState> =
-            files.json(&Path::new(root).join(self.namespace()).join(id).join("state.json"))?;
-        Ok(state.filter(|state| state.id == id))
+        Ok(Path::new(root).join(self.namespace()).join(id))
     }
 }
 
@@ -94,7 +117,7 @@ fn host_mounts(scan: &TaskScan) -> Option<u32> {
         .and_then(|task| task.namespaces.get(Kind::Mnt))
 }
 
-/// The parents of containers' first processes: those that are not in the container themselves.
+/// The parents of containers' first processes: those that are not in the container themselves. And what is named so.
 fn shims(scan: &TaskScan) -> Vec<&Task> {
     let containers: Vec<_> = scan
         .tasks
@@ -110,5 +133,8 @@ fn shims(scan: &TaskScan) -> Vec<&Task> {
         })
         .map(|(task, _)| task.parent)
         .collect();
-    scan.tasks.iter().filter(|task| task.is_leader() && parents.contains(&task.pid)).collect()
+    // A name proves nothing, but leads only to files of root's. It finds those whose containers have ended, or are in
+    // cgroups that name none.
+    let is_shim = |task: &&Task| parents.contains(&task.pid) || task.comm == "containerd-shim";
+    scan.tasks.iter().filter(|task| task.is_leader()).filter(is_shim).collect()
 }

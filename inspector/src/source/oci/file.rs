@@ -108,6 +108,15 @@ impl HostFiles {
         jiff::Timestamp::new(stat.st_mtime, i32::try_from(stat.st_mtime_nsec).ok()?).ok()
     }
 
+    /// Where a symbolic link of the owner's leads; `None` where there is none.
+    #[must_use]
+    pub fn link(&self, path: &Path) -> Option<PathBuf> {
+        let link = self.open(path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC).ok()??;
+        rustix::fs::fstat(&link).ok().filter(|stat| stat.st_uid == self.owner)?;
+        let target = rustix::fs::readlinkat(&link, "", Vec::new()).ok()?;
+        Some(PathBuf::from(OsString::from_vec(target.into_bytes())))
+    }
+
     /// Reads one file of JSON; `None` where there is none.
     ///
     /// # Errors
