@@ -39,6 +39,9 @@ pub fn verify(program: IteratorProgram<'_>) -> Result<OwnedFd, BpfError> {
     let log = log.split(|byte| *byte == 0).next().unwrap_or_default();
     let log = String::from_utf8_lossy(log);
     log::debug!("{}: {error}\n{log}", program.name);
+    if preconditions::locked_down() {
+        return Err(BpfError::LockedDown);
+    }
     Err(BpfError::Refused { reason: last_words(&error, &log) })
 }
 

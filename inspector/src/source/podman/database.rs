@@ -181,11 +181,13 @@ fn open(bytes: &[u8]) -> rusqlite::Result<Connection> {
 
 fn rows(database: &Connection, query: &str) -> rusqlite::Result<Vec<Row>> {
     let mut statement = database.prepare(query)?;
-    let text = |row: &rusqlite::Row<'_>, index: usize| -> rusqlite::Result<String> {
-        Ok(row.get::<_, Option<String>>(index)?.unwrap_or_default())
+    // A column's type is no promise: Podman gives its JSON as bytes, and SQLite keeps it as such in a column of text.
+    let bytes = |row: &rusqlite::Row<'_>, index: usize| -> rusqlite::Result<Vec<u8>> {
+        Ok(row.get_ref(index)?.as_bytes_or_null()?.unwrap_or_default().to_vec())
     };
     let rows = statement.query_map([], |row| {
-        Ok((text(row, 0)?, vec![text(row, 1)?.into_bytes(), text(row, 2)?.into_bytes()]))
+        let id = String::from_utf8_lossy(&bytes(row, 0)?).into_owned();
+        Ok((id, vec![bytes(row, 1)?, bytes(row, 2)?]))
     })?;
     rows.take(MAX_ROWS).collect()
 }

@@ -221,7 +221,12 @@ fn podman_5(root: &Path, mode: &str) -> Connection {
     let insert = |table: &str, columns: &str, values: &[&str]| {
         let marks = vec!["?"; values.len()].join(",");
         let query = format!("INSERT INTO {table}({columns}) VALUES({marks})");
-        database.execute(&query, rusqlite::params_from_iter(values)).unwrap();
+        // As Podman's driver does it: names as text, JSON as bytes.
+        let value = |text: &&str| match text.starts_with('{') {
+            true => rusqlite::types::Value::Blob(text.as_bytes().to_vec()),
+            false => rusqlite::types::Value::Text((*text).to_owned()),
+        };
+        database.execute(&query, rusqlite::params_from_iter(values.iter().map(value))).unwrap();
     };
     insert("ContainerConfig", "ID,JSON", &[APP, &app_config().to_string()]);
     insert("ContainerState", "ID,JSON", &[APP, &state(6, 0).to_string()]);
