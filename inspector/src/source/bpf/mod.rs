@@ -20,6 +20,9 @@ mod object;
 mod offsets;
 mod preconditions;
 mod probe;
+mod program;
+mod syscall;
+mod vmlinux;
 
 use std::io;
 
