@@ -82,6 +82,20 @@ pub fn lockdown(answers: &Answers) -> Result<String> {
     Ok("procfs".to_owned())
 }
 
+/// Whether the kernel gives namespaces ids that never come again (from Linux 6.18): both ways of reading, or none.
+pub fn namespace_ids(answers: &Answers) -> Result<bool> {
+    let has = |name: &str| -> Result<bool> {
+        let listed = json(answers, name)?;
+        let rows = list(&listed, "namespaces")?;
+        let with_id = rows.iter().filter(|row| !row["id"].is_null()).count();
+        ensure!(with_id == 0 || with_id == rows.len(), "{with_id} of {} namespaces have an id", rows.len());
+        Ok(with_id > 0)
+    };
+    let (bpf, procfs) = (has("namespaces-bpf")?, has("namespaces-procfs")?);
+    ensure!(bpf == procfs, "only one of eBPF and /proc gives namespaces' ids");
+    Ok(bpf)
+}
+
 /// The programs, and how many instructions the verifier went through for each, where the kernel tells.
 pub fn programs(answers: &Answers) -> Result<Vec<(String, Option<u32>)>> {
     let report = json(answers, "doctor-json")?;
