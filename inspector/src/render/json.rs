@@ -3,16 +3,19 @@
 //! A string in JSON is what it was, and parsing gives it back exactly; but whatever could act on a terminal
 //! ([`is_plain`] says what) is written as `\uXXXX`, so that `cat` of an output file shows text and does nothing.
 
+mod pretty;
+
 use std::io::{self, BufWriter, Write};
 
 use serde::Serialize;
-use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter};
+use serde_json::ser::{CompactFormatter, Formatter};
 
 use super::text::is_plain;
+use pretty::Pretty;
 
 /// The value over several lines, indented by two spaces, with a line end.
 pub fn pretty(value: &impl Serialize) -> serde_json::Result<String> {
-    write(value, PrettyFormatter::new())
+    write(value, Pretty::default())
 }
 
 /// Writes the value as [`pretty`] does, piece by piece: for what is too large to be held as one string.
@@ -22,8 +25,7 @@ pub fn pretty(value: &impl Serialize) -> serde_json::Result<String> {
 pub fn stream(value: &impl Serialize, out: &mut dyn Write) -> serde_json::Result<()> {
     // Thousands of little pieces a row: they are gathered before they go through the pointer.
     let mut out = BufWriter::with_capacity(64 * 1024, out);
-    value
-        .serialize(&mut serde_json::Serializer::with_formatter(&mut out, Escaping(PrettyFormatter::new())))?;
+    value.serialize(&mut serde_json::Serializer::with_formatter(&mut out, Escaping(Pretty::default())))?;
     out.write_all(b"\n").and_then(|()| out.flush()).map_err(serde_json::Error::io)
 }
 
@@ -47,7 +49,8 @@ impl<F: Formatter> Formatter for Escaping<F> {
     /// Gets what is left between the escapes that JSON itself asks for (`"`, `\` and C0).
     fn write_string_fragment<W: ?Sized + Write>(&mut self, out: &mut W, fragment: &str) -> io::Result<()> {
         let mut rest = fragment;
-        if rest.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        // Without a way out in the middle, so that many bytes are looked at in one go.
+        if rest.bytes().fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~')) {
             return out.write_all(rest.as_bytes());
         }
         while let Some((at, c)) = rest.char_indices().find(|&(_, c)| !is_plain(c)) {
@@ -58,6 +61,14 @@ impl<F: Formatter> Formatter for Escaping<F> {
             rest = &rest[at + c.len_utf8()..];
         }
         out.write_all(rest.as_bytes())
+    }
+
+    fn begin_string<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        self.0.begin_string(out)
+    }
+
+    fn end_string<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        self.0.end_string(out)
     }
 
     fn begin_array<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
@@ -86,6 +97,10 @@ impl<F: Formatter> Formatter for Escaping<F> {
 
     fn begin_object_key<W: ?Sized + Write>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
         self.0.begin_object_key(out, first)
+    }
+
+    fn end_object_key<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        self.0.end_object_key(out)
     }
 
     fn begin_object_value<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {

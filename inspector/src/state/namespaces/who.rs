@@ -99,8 +99,7 @@ impl Who {
             let here = task.namespaces.iter().filter_map(|(kind, inode)| position(kind, inode));
             in_namespace.extend(here.map(|at| (at, member)));
         }
-        in_namespace.sort_unstable();
-        in_namespace.dedup();
+        in_order(&mut in_namespace);
         for (_, pod) in &mut who.pods_in {
             *pod = rank.get(*pod as usize).copied().unwrap_or_default();
         }
@@ -108,8 +107,7 @@ impl Who {
             .iter()
             .filter_map(|(at, member)| Some((*at, who.members.get(*member as usize)?.pod)));
         who.pods_in.extend(of_members);
-        who.pods_in.sort_unstable();
-        who.pods_in.dedup();
+        in_order(&mut who.pods_in);
         who.in_namespace = in_namespace;
         who.gaps = pods::opaque(&model.units);
         who.gaps.extend(model.units.doubts);
@@ -215,6 +213,13 @@ fn member(unit: &Unit<'_>, pod: u32) -> Member {
             .collect(),
         infra_mark: declared.and_then(|declared| declared.infra_mark.clone()),
     }
+}
+
+/// Sorts pairs, each once.
+fn in_order(pairs: &mut Vec<(u32, u32)>) {
+    // As one number each: there are ten times as many pairs as tasks, and comparing is all that this does.
+    pairs.sort_unstable_by_key(|(first, second)| u64::from(*first) << 32 | u64::from(*second));
+    pairs.dedup();
 }
 
 /// Nothing tells.
