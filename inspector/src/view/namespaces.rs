@@ -60,6 +60,12 @@ impl<'a> NamespaceRows<'a> {
         every.chain(some)
     }
 
+    /// An answer about the same namespaces, without any of them.
+    #[must_use]
+    pub const fn none(&self) -> Self {
+        Self { all: self.all, shown: Some(Vec::new()) }
+    }
+
     /// How many.
     #[must_use]
     pub fn len(&self) -> usize {

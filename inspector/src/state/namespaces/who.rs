@@ -172,11 +172,10 @@ impl Who {
 impl Member {
     /// As the only container in a namespace of its.
     fn owns(&self, kind: Kind) -> Owner {
-        let declared = self.own.contains(&kind);
-        let (evidence, whose) = if declared {
-            (Evidence::Declared, format!("{} declares it as made for itself", self.name))
+        let (evidence, whose) = if self.own.contains(&kind) {
+            (Evidence::Declared, " declares it as made for itself; ")
         } else {
-            (Evidence::Inferred, format!("{} is the only container in it", self.name))
+            (Evidence::Inferred, " is the only container in it; ")
         };
         let (class, class_evidence, what) = match &self.infra_mark {
             Some(mark) => (Class::Pause, ClassEvidence::Marked, mark.as_str()),
@@ -189,7 +188,7 @@ impl Member {
             class,
             evidence,
             class_evidence,
-            why: format!("{whose}; {}: {what}", class.name()),
+            why: [self.name.as_str(), whose, class.name(), ": ", what].concat(),
         }
     }
 }
