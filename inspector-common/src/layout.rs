@@ -33,6 +33,8 @@ layout! {
     reader_level,
     task_flags,
     task_exit_state,
+    /// `__state`; before Linux 5.14 `state`, a long, of which the low half is read.
+    task_state,
     task_start_boottime,
     task_comm,
     task_real_parent,
@@ -70,6 +72,19 @@ layout! {
     cgroup_inum,
     /// Optional, as `nsproxy_time`.
     time_inum,
+    mnt_user_ns,
+    uts_user_ns,
+    ipc_user_ns,
+    pid_user_ns,
+    pid_parent,
+    net_user_ns,
+    user_parent,
+    cgroup_user_ns,
+    /// Optional, as `nsproxy_time`.
+    time_user_ns,
+    ns_common_inum,
+    /// Optional: from Linux 6.18.
+    ns_common_ns_id,
     css_set_default,
     /// Optional: the slot of the `pids` controller; a kernel may be built without it.
     css_set_pids,

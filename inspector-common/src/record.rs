@@ -4,7 +4,7 @@
 
 use core::mem::offset_of;
 
-use crate::ABI;
+use crate::{ABI, PID_LEVELS};
 
 /// What a record is ([`Header::kind`]).
 pub mod kind {
@@ -14,6 +14,8 @@ pub mod kind {
     pub const CGROUP: u16 = 2;
     /// The [`super::EndRecord`]: the last one, or the output is cut short.
     pub const END: u16 = 3;
+    /// A [`super::NamespaceRecord`].
+    pub const NAMESPACE: u16 = 4;
 }
 
 /// The bits of [`TaskRecord::flags`].
@@ -28,6 +30,8 @@ pub mod flags {
     pub const NO_NSPROXY: u32 = 1 << 3;
     /// A cgroup of it lies [`crate::CGROUP_DEPTH`] levels deep or deeper: its path was not written.
     pub const CGROUP_TOO_DEEP: u32 = 1 << 4;
+    /// Not all that is above its namespaces was told of: [`crate::NAMESPACE_STEPS`] did not suffice.
+    pub const NAMESPACES_TOO_DEEP: u32 = 1 << 5;
 }
 
 /// What every record begins with.
@@ -102,8 +106,47 @@ pub struct TaskRecord {
     pub namespaces: Inodes,
     /// The kernel's name for it, NUL-terminated; any other bytes, as the process likes.
     pub comm: [u8; 16],
-    /// Zero.
-    pub reserved: u32,
+    /// `task_struct.__state` and `exit_state`, or'ed: they have no bit in common.
+    pub state: u32,
+    /// Its id in each PID namespace below the reader's, the outermost first; the record's length ends them.
+    pub pids_below: [u32; PID_LEVELS as usize],
+}
+
+/// A [`TaskRecord`] up to the pids below.
+pub const TASK_HEADER_LEN: usize = offset_of!(TaskRecord, pids_below);
+
+/// Which kind of namespace ([`NamespaceRecord::kind`]), in the order of [`Inodes`].
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(missing_docs, reason = "the kernel's own names of the kinds")]
+pub enum NamespaceKind {
+    Mnt = 0,
+    Uts = 1,
+    Ipc = 2,
+    Pid = 3,
+    Net = 4,
+    User = 5,
+    Cgroup = 6,
+    Time = 7,
+}
+
+/// One namespace: written once for each, before the first task in it, and before or after what is above it. Written
+/// again should the kernel side forget that it was.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NamespaceRecord {
+    /// Kind [`kind::NAMESPACE`].
+    pub header: Header,
+    /// A [`NamespaceKind`].
+    pub kind: u32,
+    /// Its inode.
+    pub inode: u32,
+    /// Inode of the user namespace that owns it (a user namespace's parent); 0 for the initial user namespace.
+    pub owner: u32,
+    /// Inode of the namespace above it, for kinds `pid` and `user`; 0 for the initial ones and for other kinds.
+    pub parent: u32,
+    /// `ns_common.ns_id`, which is never used again; 0 before Linux 6.18.
+    pub id: u64,
 }
 
 /// Which tree of cgroups ([`CgroupRecord::hierarchy`]).
@@ -151,6 +194,8 @@ pub struct EndRecord {
     pub tasks: u64,
     /// Cgroup records written.
     pub cgroups: u64,
+    /// Namespace records written.
+    pub namespaces: u64,
     /// Threads looked at, most of which share all with their leader and have no record.
     pub visited: u64,
 }
@@ -159,16 +204,18 @@ pub struct EndRecord {
 const _: () = {
     assert!(size_of::<Header>() == 8);
     assert!(size_of::<Inodes>() == 40);
-    assert!(size_of::<TaskRecord>() == 128 && align_of::<TaskRecord>() == 8);
+    assert!(size_of::<TaskRecord>() == 256 && align_of::<TaskRecord>() == 8);
     assert!(offset_of!(TaskRecord, start_boottime_ns) == 8);
     assert!(offset_of!(TaskRecord, pid) == 32);
     assert!(offset_of!(TaskRecord, uid) == 60);
     assert!(offset_of!(TaskRecord, namespaces) == 68);
     assert!(offset_of!(TaskRecord, comm) == 108);
-    assert!(offset_of!(TaskRecord, reserved) == 124);
+    assert!(offset_of!(TaskRecord, state) == 124);
+    assert!(TASK_HEADER_LEN == 128);
+    assert!(size_of::<NamespaceRecord>() == 32 && offset_of!(NamespaceRecord, id) == 24);
     assert!(size_of::<CgroupRecord>() == 288);
     assert!(offset_of!(CgroupRecord, hierarchy) == 8);
     assert!(offset_of!(CgroupRecord, id) == 16);
     assert!(CGROUP_HEADER_LEN == 32);
-    assert!(size_of::<EndRecord>() == 32);
+    assert!(size_of::<EndRecord>() == 40);
 };

@@ -12,6 +12,7 @@
 mod cgroup;
 mod context;
 mod memory;
+mod namespace;
 mod output;
 mod pid;
 mod task;

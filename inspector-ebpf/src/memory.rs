@@ -11,6 +11,12 @@ use inspector_common::Layout;
 /// The address of a kernel structure.
 pub type Pointer = NonNull<u8>;
 
+/// What a pointer is as a number; 0 for none.
+#[inline(always)]
+pub fn address(pointer: Option<Pointer>) -> u64 {
+    pointer.map_or(0, |pointer| pointer.as_ptr() as u64)
+}
+
 /// Overwritten by user space before loading, then frozen.
 #[unsafe(no_mangle)]
 pub static LAYOUT: Layout = Layout::UNRESOLVED;
@@ -79,6 +85,17 @@ impl Probe {
     /// As for [`Memory`], but for NULL.
     #[inline(always)]
     pub unsafe fn u64_or_0(base: u64, offset: u32) -> u64 {
+        // SAFETY: the caller's.
+        unsafe { Self::read(base as *mut u8, offset, 0) }
+    }
+
+    /// A number of 32 bits, likewise.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::u64_or_0`].
+    #[inline(always)]
+    pub unsafe fn u32_or_0(base: u64, offset: u32) -> u32 {
         // SAFETY: the caller's.
         unsafe { Self::read(base as *mut u8, offset, 0) }
     }

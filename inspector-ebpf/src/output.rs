@@ -13,6 +13,8 @@ use aya_ebpf::{
 };
 use inspector_common::{CgroupRecord, TaskRecord};
 
+use crate::namespace::{self, Walk};
+
 /// Why a call ends early.
 pub enum Again {
     /// The output did not fit. The kernel sees that by itself.
@@ -31,13 +33,24 @@ pub struct State {
     pub tasks: u64,
     /// Cgroup records written by complete calls.
     pub cgroups: u64,
+    /// Namespace records written by complete calls.
+    pub namespaces: u64,
     /// Threads looked at.
     pub visited: u64,
     /// Tasks whose cgroup is too deep.
     pub too_deep: u64,
     /// Cgroup records written by this call, which is not complete yet.
     pub pending_cgroups: u64,
+    /// Namespace records written by it.
+    pub pending_namespaces: u64,
+    /// Calls that wrote anything, complete or not: tells what this one wrote from what one before it did.
+    attempts: u64,
+    /// The address of the task's `struct pid`; 0 if it has none any more.
+    pub pid: u64,
+    /// That of its `nsproxy`, likewise.
+    pub nsproxy: u64,
     pub paths: Paths,
+    pub walk: Walk,
     pub task: TaskRecord,
     pub cgroup: CgroupRecord,
 }
@@ -70,6 +83,21 @@ struct Call {
     tasks: u64,
 }
 
+/// The call that last told of a namespace.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Told {
+    inode: u32,
+    /// The reading, and how many calls of it were complete before; the low halves, which differ as well.
+    session: u32,
+    tasks: u32,
+    attempt: u32,
+}
+
+/// How many namespaces are remembered. The kernel hands out the lowest free inode, so as many in a row have a slot
+/// each.
+const TOLD_SLOTS: u32 = 1 << 15;
+
 // One reading at a time: user space lends an object to one reader only.
 #[map]
 static STATE: Array<State> = Array::with_max_entries(1, 0);
@@ -77,6 +105,11 @@ static STATE: Array<State> = Array::with_max_entries(1, 0);
 /// Which cgroups were written, by whom. What is forgotten is written again.
 #[map]
 static WRITTEN: LruHashMap<CgroupKey, Call> = LruHashMap::with_max_entries(8192, 0);
+
+/// Which namespaces were told of, each in the slot of its inode: to look there costs a few loads, and no call. What is
+/// forgotten is told again.
+#[map]
+static TOLD: Array<Told> = Array::with_max_entries(TOLD_SLOTS, 0);
 
 /// The state of this reading.
 #[inline(always)]
@@ -89,11 +122,23 @@ pub fn state(session: u64) -> Option<&'static mut State> {
         state.session = session;
         zero(&mut state.tasks);
         zero(&mut state.cgroups);
+        zero(&mut state.namespaces);
         zero(&mut state.visited);
         zero(&mut state.too_deep);
+        namespace::prepare(&mut state.walk);
     }
     zero(&mut state.pending_cgroups);
+    zero(&mut state.pending_namespaces);
+    state.attempts += 1;
     Some(state)
+}
+
+/// A number of the state, from the map: what the compiler kept of it in a register the verifier tells apart by how it
+/// came about, and goes through all that follows once for each.
+#[inline(always)]
+pub fn reload<T>(value: &T) -> T {
+    // SAFETY: a reference.
+    unsafe { core::ptr::read_volatile(value) }
 }
 
 /// Volatile, or the compiler makes a loop over bytes of it, which costs the verifier more than all the rest.
@@ -124,6 +169,31 @@ impl State {
     fn key(&self) -> CgroupKey {
         CgroupKey { id: self.cgroup.id, hierarchy: self.paths.hierarchy }
     }
+}
+
+/// Whether this call, or a complete one of this reading, told of the namespace.
+#[inline(always)]
+pub fn is_told(state: &State, inode: u32) -> bool {
+    let Some(told) = TOLD.get_ptr(inode % TOLD_SLOTS) else { return false };
+    // SAFETY: an element of an array map, which one reading at a time uses.
+    let told = unsafe { &*told };
+    told.inode == inode
+        && told.session == state.session as u32
+        && (told.tasks != state.tasks as u32 || told.attempt == state.attempts as u32)
+}
+
+/// Remembers that this call told of it, in case the call becomes complete.
+#[inline(always)]
+pub fn set_told(state: &State, inode: u32) {
+    let Some(told) = TOLD.get_ptr_mut(inode % TOLD_SLOTS) else { return };
+    let call = Told {
+        inode,
+        session: state.session as u32,
+        tasks: state.tasks as u32,
+        attempt: state.attempts as u32,
+    };
+    // SAFETY: as above.
+    unsafe { *told = call };
 }
 
 /// Writes the first `length` bytes of a record.

@@ -1,7 +1,7 @@
 //! Numbers of a task: one for each PID namespace from the initial one down to its own.
 
 use aya_ebpf::helpers::bpf_get_current_task;
-use inspector_common::{MISSING, PID_LEVELS};
+use inspector_common::{MISSING, PID_LEVELS, TaskRecord};
 
 use crate::memory::{Memory, Pointer, Probe, offset};
 
@@ -14,6 +14,8 @@ pub struct Innermost {
     pub number: u32,
     /// The namespace's inode.
     pub inode: u32,
+    /// The namespace.
+    pub namespace: Option<Pointer>,
 }
 
 /// The number of a `struct pid` in its own namespace.
@@ -26,17 +28,39 @@ pub unsafe fn innermost<M: Memory>(pid: Pointer) -> Innermost {
     // SAFETY: fields of `struct pid`.
     unsafe {
         let level = M::u32(pid, offset!(pid_level));
-        let (number, inode) = match level {
+        match level {
             0 => entry::<M>(pid, 0),
             _ => entry::<Probe>(pid, level),
-        };
-        Innermost { level, number, inode }
+        }
     }
 }
 
-/// Number and namespace inode at one level. Typed pointers allow no variable offset: they are for level 0.
+/// Notes the numbers of a `struct pid` in the PID namespaces below the reader's. Gives how many there are.
+///
+/// # Safety
+///
+/// `pid` is the address of a `struct pid` (or 0), and the record's level is that pid's.
 #[inline(always)]
-unsafe fn entry<M: Memory>(pid: Pointer, level: u32) -> (u32, u32) {
+pub unsafe fn below(record: &mut TaskRecord, pid: u64) -> u32 {
+    let Some(pid) = Pointer::new(pid as *mut u8) else { return 0 };
+    let first = reader_level() + 1;
+    // The state in the map, and not a register, says where it ends: so the rounds look alike to the verifier.
+    let mut count = 0;
+    for index in 0..PID_LEVELS {
+        if first + index > record.level {
+            break;
+        }
+        // SAFETY: `numbers` has an element for each level up to the pid's own.
+        record.pids_below[index as usize] =
+            unsafe { Probe::u32(pid, slot(first + index) + offset!(upid_nr)) };
+        count = index + 1;
+    }
+    count
+}
+
+/// What it is at one level. Typed pointers allow no variable offset: they are for level 0.
+#[inline(always)]
+unsafe fn entry<M: Memory>(pid: Pointer, level: u32) -> Innermost {
     let at = slot(level);
     // SAFETY: `numbers` has an element for each level up to the pid's own.
     unsafe {
@@ -45,7 +69,7 @@ unsafe fn entry<M: Memory>(pid: Pointer, level: u32) -> (u32, u32) {
             Some(namespace) => M::u32(namespace, offset!(pid_inum)),
             None => 0,
         };
-        (M::u32(pid, at + offset!(upid_nr)), inode)
+        Innermost { level, number: M::u32(pid, at + offset!(upid_nr)), inode, namespace }
     }
 }
 

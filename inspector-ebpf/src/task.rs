@@ -2,18 +2,23 @@
 
 use aya_ebpf::bindings::seq_file;
 use aya_log_ebpf::warn;
-use inspector_common::{CGROUP_DEPTH, EndRecord, Header, MISSING, TaskRecord, flags, kind};
+use inspector_common::{CGROUP_DEPTH, EndRecord, Header, MISSING, TASK_HEADER_LEN, TaskRecord, flags, kind};
 
 use crate::{
     cgroup,
     context::{Context, Logged},
-    memory::{Memory, Pointer, offset},
+    memory::{Memory, Pointer, address, offset},
+    namespace,
     output::{self, Again, State},
     pid::{self, Innermost},
 };
 
 /// `PF_KTHREAD` of `task_struct.flags`, the same in every kernel.
 const PF_KTHREAD: u32 = 0x0020_0000;
+
+/// The places of kinds in `Inodes`, of those that `nsproxy` does not lead to.
+const PID: usize = inspector_common::NamespaceKind::Pid as usize;
+const USER: usize = inspector_common::NamespaceKind::User as usize;
 
 /// What tells the kernel to keep the output of this call, if it fits.
 const KEEP: i32 = 0;
@@ -55,6 +60,7 @@ unsafe fn show_end(context: *mut Context, seq: *mut seq_file, state: &State) -> 
         header: Header::new(kind::END, LENGTH),
         tasks: state.tasks,
         cgroups: state.cgroups,
+        namespaces: state.namespaces,
         visited: state.visited,
     };
     // SAFETY: the record's own length.
@@ -71,19 +77,29 @@ unsafe fn show_task<M: Memory>(seq: *mut seq_file, task: Pointer, state: &mut St
             state.visited += 1;
             return Ok(());
         }
-        fill::<M>(&mut state.task, task, leader);
-        namespaces::<M>(&mut state.task, task, nsproxy)?;
+        fill::<M>(state, task, leader);
+        namespaces::<M>(state, nsproxy);
+        namespace::write_new(seq, state)?;
+        // The task may leave or swap its nsproxy meanwhile, and the old one be freed and used again. As long as
+        // the task has it, it cannot be: so what was read counts only if the task has it still.
+        if M::u64(task, offset!(task_nsproxy)) != output::reload(&state.nsproxy) {
+            return Err(Again::Changed);
+        }
 
         let (v2, pids) = cgroup::of_task::<M>(task);
         state.task.cgroup_v2 = cgroup::id::<M>(v2);
         state.task.cgroup_pids = cgroup::id::<M>(pids);
         cgroup::begin(state, v2, pids);
         cgroup::write_paths(seq, state)?;
-        output::write(seq, &state.task, size_of::<TaskRecord>() as u32)?;
+        let below = pid::below(&mut state.task, output::reload(&state.pid));
+        let length = TASK_HEADER_LEN as u32 + below * size_of::<u32>() as u32;
+        state.task.header = Header::new(kind::TASK, length);
+        output::write(seq, &state.task, length)?;
 
         // All of it fitted: the kernel keeps it.
         state.tasks += 1;
         state.cgroups += state.pending_cgroups;
+        state.namespaces += state.pending_namespaces;
         state.visited += 1;
         if state.task.flags & flags::CGROUP_TOO_DEEP != 0 {
             state.too_deep += 1;
@@ -104,12 +120,11 @@ unsafe fn is_stray<M: Memory>(nsproxy: Option<Pointer>, leader: Pointer) -> bool
     }
 }
 
-/// Fills the record, all but the cgroups and what `nsproxy` leads to.
+/// Fills the record, all but the cgroups, the pids below and what `nsproxy` leads to.
 #[inline(always)]
-unsafe fn fill<M: Memory>(record: &mut TaskRecord, task: Pointer, leader: Pointer) {
-    record.header = Header::new(kind::TASK, size_of::<TaskRecord>() as u32);
+unsafe fn fill<M: Memory>(state: &mut State, task: Pointer, leader: Pointer) {
+    let record = &mut state.task;
     record.flags = 0;
-    record.reserved = 0;
     // SAFETY: fields of `task_struct`, `signal_struct`, `cred` and `user_namespace`.
     unsafe {
         record.start_boottime_ns = M::u64(task, offset!(task_start_boottime));
@@ -120,9 +135,11 @@ unsafe fn fill<M: Memory>(record: &mut TaskRecord, task: Pointer, leader: Pointe
         if M::u32(task, offset!(task_flags)) & PF_KTHREAD != 0 {
             record.flags |= flags::KERNEL_THREAD;
         }
-        if M::u32(task, offset!(task_exit_state)) != 0 {
+        let exit_state = M::u32(task, offset!(task_exit_state));
+        if exit_state != 0 {
             record.flags |= flags::ZOMBIE;
         }
+        record.state = M::u32(task, offset!(task_state)) | exit_state;
 
         let level = pid::reader_level();
         record.pid = pid::seen_by_reader::<M>(task, level);
@@ -133,13 +150,16 @@ unsafe fn fill<M: Memory>(record: &mut TaskRecord, task: Pointer, leader: Pointe
         {
             record.parent = pid::seen_by_reader::<M>(parent, level);
         }
-        let innermost = match M::pointer(task, offset!(task_thread_pid)) {
+        let pid = M::pointer(task, offset!(task_thread_pid));
+        state.pid = address(pid);
+        let innermost = match pid {
             Some(pid) => pid::innermost::<M>(pid),
             None => Innermost::default(),
         };
         record.level = innermost.level;
         record.pid_inside = innermost.number;
         record.namespaces.pid = innermost.inode;
+        state.walk.set(PID, innermost.namespace);
         if innermost.number == 1 {
             record.flags |= flags::PID_NAMESPACE_INIT;
         }
@@ -150,57 +170,50 @@ unsafe fn fill<M: Memory>(record: &mut TaskRecord, task: Pointer, leader: Pointe
         };
         record.uid = 0;
         record.user_namespace_owner = 0;
+        let mut user = None;
         if let Some(cred) = M::pointer(task, offset!(task_real_cred)) {
             record.uid = M::u32(cred, offset!(cred_uid));
-            if let Some(user) = M::pointer(cred, offset!(cred_user_ns)) {
+            user = M::pointer(cred, offset!(cred_user_ns));
+            if let Some(user) = user {
                 record.namespaces.user = M::u32(user, offset!(user_inum));
                 record.user_namespace_owner = M::u32(user, offset!(user_owner));
             }
         }
+        state.walk.set(USER, user);
     }
 }
 
 /// Fills in what `nsproxy` leads to: all namespaces but `pid` and `user`.
 #[inline(always)]
-unsafe fn namespaces<M: Memory>(
-    record: &mut TaskRecord,
-    task: Pointer,
-    nsproxy: Option<Pointer>,
-) -> Result<(), Again> {
-    let inodes = &mut record.namespaces;
-    let Some(nsproxy) = nsproxy else {
-        record.flags |= flags::NO_NSPROXY;
-        (inodes.mnt, inodes.uts, inodes.ipc, inodes.net) = (0, 0, 0, 0);
-        (inodes.cgroup, inodes.time) = (0, 0);
-        (inodes.pid_for_children, inodes.time_for_children) = (0, 0);
-        return Ok(());
-    };
-    macro_rules! inode {
-        ($namespace:ident, $inum:ident) => {
-            match M::pointer(nsproxy, offset!($namespace)) {
-                Some(namespace) => M::u32(namespace, offset!($inum)),
-                None => 0,
+unsafe fn namespaces<M: Memory>(state: &mut State, nsproxy: Option<Pointer>) {
+    let State { task: TaskRecord { namespaces: inodes, flags, .. }, walk, nsproxy: noted, .. } = state;
+    *noted = address(nsproxy);
+    if nsproxy.is_none() {
+        *flags |= flags::NO_NSPROXY;
+    }
+    macro_rules! namespace {
+        ($name:ident, $index:expr, $pointer:ident, $inum:ident) => {
+            let mut namespace = None;
+            if offset!($pointer) != MISSING
+                && let Some(nsproxy) = nsproxy
+            {
+                // SAFETY: a field of `nsproxy`.
+                namespace = unsafe { M::pointer(nsproxy, offset!($pointer)) };
             }
+            walk.set($index, namespace);
+            inodes.$name = match namespace {
+                // SAFETY: a field of that sort of namespace.
+                Some(namespace) => unsafe { M::u32(namespace, offset!($inum)) },
+                None => 0,
+            };
         };
     }
-    // SAFETY: fields of `nsproxy`, of each sort of namespace, and of `task_struct`.
-    unsafe {
-        inodes.mnt = inode!(nsproxy_mnt, mnt_inum);
-        inodes.uts = inode!(nsproxy_uts, uts_inum);
-        inodes.ipc = inode!(nsproxy_ipc, ipc_inum);
-        inodes.net = inode!(nsproxy_net, net_inum);
-        inodes.cgroup = inode!(nsproxy_cgroup, cgroup_inum);
-        inodes.pid_for_children = inode!(nsproxy_pid_for_children, pid_inum);
-        (inodes.time, inodes.time_for_children) = (0, 0);
-        if offset!(nsproxy_time) != MISSING {
-            inodes.time = inode!(nsproxy_time, time_inum);
-            inodes.time_for_children = inode!(nsproxy_time_for_children, time_inum);
-        }
-        // The task may leave or swap its nsproxy meanwhile, and the old one be freed and used again. As long as
-        // the task has it, it cannot be: so what was read counts only if the task has it still.
-        if M::u64(task, offset!(task_nsproxy)) != nsproxy.as_ptr() as u64 {
-            return Err(Again::Changed);
-        }
-    }
-    Ok(())
+    namespace!(mnt, 0, nsproxy_mnt, mnt_inum);
+    namespace!(uts, 1, nsproxy_uts, uts_inum);
+    namespace!(ipc, 2, nsproxy_ipc, ipc_inum);
+    namespace!(net, 4, nsproxy_net, net_inum);
+    namespace!(cgroup, 6, nsproxy_cgroup, cgroup_inum);
+    namespace!(time, 7, nsproxy_time, time_inum);
+    namespace!(pid_for_children, 8, nsproxy_pid_for_children, pid_inum);
+    namespace!(time_for_children, 9, nsproxy_time_for_children, time_inum);
 }

@@ -81,7 +81,8 @@ enum Command {
     },
     /// Boot a Debian node with systemd under QEMU and run tests in it, on real Docker and Podman
     Guest {
-        /// node, docker, plain, tasks, each with `=FILTER` if not its usual tests are wanted; all without any
+        /// systemd, docker, podman, cri, experiments, plain, tasks, each with `=FILTER` if not its usual tests are
+        /// wanted; all without any
         #[arg(value_name = "TEST")]
         tests: Vec<String>,
     },

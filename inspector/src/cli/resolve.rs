@@ -72,7 +72,7 @@ pub fn resolve(global: &Global, command: &Command) -> Result<Settings, Failure> 
         )));
     }
     let input = match &global.replay {
-        None => Input::Node(options(global)),
+        None => Input::Node(Options { handles: needs_handles(command), ..options(global) }),
         Some(file) => {
             let look = ["--source", "--host-root", "--socket", "--timeout", "--holders"];
             if let Some(flag) = look.into_iter().find(|flag| given.contains(flag)) {
@@ -171,7 +171,13 @@ fn options(global: &Global) -> Options {
             None | Some(Holders::Host) => HoldersScope::Host,
             Some(Holders::All) => HoldersScope::All,
         },
+        handles: default.handles,
     }
+}
+
+/// Whether its answer says what keeps namespaces, or another command's may be given from it.
+const fn needs_handles(command: &Command) -> bool {
+    matches!(command, Command::Namespaces(_) | Command::Record(_))
 }
 
 #[cfg(test)]

@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use crate::observation::{Gap, Observation, Runtime, TaskSource};
+use crate::observation::{Gap, Observation, TaskSource};
 use crate::source::{
-    Context, RuntimeFacts, TaskChoice, TaskScan, behaviour, bpf, cri, crio, docker, node, oci, pins, procfs,
+    Context, RuntimeFacts, TaskChoice, TaskScan, behaviour, bpf, cri, crio, docker, holders, node, oci, pins,
+    podman, procfs,
 };
 use crate::state;
 
@@ -70,9 +71,24 @@ async fn look(context: &Context) -> Result<Observation, CollectError> {
         .filter_map(|container| scan.tasks.iter().find(|task| task.pid == container.pid))
         .map(|task| task.parent)
         .collect();
-    let (pins, pin_gaps) = pins::read(context, &scan.tasks, &host, reader, &parents);
+    let scope = pins::Scope::of(context, &scan.tasks, &host, reader, &parents);
+    let mounts = pins::read(context, &scope);
+    let held = holders::read(
+        context,
+        &holders::Known {
+            tasks: &scan.tasks,
+            host: &host,
+            reader,
+            runtime_pids: &parents,
+            scope: &scope,
+            mounts: &mounts,
+        },
+        scan.namespaces,
+    );
     let mut gaps = scan.gaps;
-    gaps.extend(declined.into_iter().chain(unknown_host).chain(facts.gaps).chain(pin_gaps));
+    gaps.extend(
+        declined.into_iter().chain(unknown_host).chain(facts.gaps).chain(mounts.gaps).chain(held.gaps),
+    );
     Ok(Observation {
         node: node::read(context),
         source,
@@ -83,9 +99,9 @@ async fn look(context: &Context) -> Result<Observation, CollectError> {
         containers: facts.containers,
         pods: facts.pods,
         behaviours: Vec::new(),
-        namespaces: scan.namespaces,
-        pins,
-        handles: Vec::new(),
+        namespaces: held.namespaces,
+        pins: mounts.pins,
+        handles: held.handles,
         runtimes: facts.reports,
         gaps,
     })
@@ -133,13 +149,7 @@ async fn runtimes(context: &Context, scan: &TaskScan) -> RuntimeFacts {
     let mut facts = docker::collect(context, scan).await;
     facts.merge(cri::collect(context, scan).await);
     facts.merge(crio::collect(context, scan).await);
+    facts.merge(podman::collect(context, scan).await);
     facts.merge(oci::collect(context, scan).await);
-    for (_, path) in context.options.sockets.iter().filter(|(runtime, _)| *runtime == Runtime::Podman) {
-        let why = "this version does not ask Podman; its containers are told by their cgroups";
-        facts.merge(RuntimeFacts {
-            gaps: vec![Gap::deciding(format!("podman's containers, by {}", path.display()), why)],
-            ..RuntimeFacts::default()
-        });
-    }
     facts
 }

@@ -22,6 +22,8 @@ use tokio::net::UnixStream;
 pub enum Trust {
     /// Only those that root listens on.
     Root,
+    /// Only those that this user listens on; for that user's own processes.
+    User(u32),
     /// Whoever listens: the user named this socket.
     Anyone,
 }
@@ -134,13 +136,27 @@ pub(super) async fn connect(socket: &Path, trust: Trust) -> Result<UnixStream, E
     let peer = stream
         .peer_cred()
         .map_err(|error| Error::Failed(format!("{path}: the kernel does not say who listens: {error}")))?;
-    if trust == Trust::Root && peer.uid() != 0 {
-        return Err(Error::Denied(format!(
-            "{path} is served by uid {}, not by root, and is not believed unless named with --socket",
-            peer.uid()
-        )));
+    let uid = peer.uid();
+    match trust {
+        Trust::Root if uid != 0 => Err(Error::Denied(format!(
+            "{path} is served by uid {uid}, not by root, and is not believed unless named with --socket"
+        ))),
+        Trust::User(user) if uid != user => Err(Error::Denied(format!(
+            "{path} is served by uid {uid}, not by uid {user}, and is not believed"
+        ))),
+        Trust::Root | Trust::User(_) | Trust::Anyone => Ok(stream),
     }
-    Ok(stream)
+}
+
+/// Who listens on a socket.
+///
+/// # Errors
+/// When nobody does, or the reader may not ask.
+pub async fn peer_uid(socket: &Path, time: Duration) -> Result<u32, Error> {
+    let late = |_| Err(Error::Late(format!("{} accepts no connection", socket.display())));
+    let stream = tokio::time::timeout(time, connect(socket, Trust::Anyone)).await.unwrap_or_else(late)?;
+    let peer = stream.peer_cred().map_err(|error| Error::Failed(format!("{}: {error}", socket.display())))?;
+    Ok(peer.uid())
 }
 
 fn unreachable_socket(path: &Path, error: &io::Error) -> Error {

@@ -4,17 +4,23 @@
 //! [`collect`] asks them in order. Nothing here panics, blocks without a limit, or drops an error in silence.
 
 pub mod behaviour;
+pub mod bolt;
 pub mod bpf;
 mod collect;
+pub mod containerd;
 pub mod cri;
 pub mod crio;
 pub mod docker;
 pub mod endpoints;
 pub mod grpc;
+pub mod holders;
 pub mod http;
+pub mod mounts;
 pub mod node;
+pub mod nsfs;
 pub mod oci;
 pub mod pins;
+pub mod podman;
 pub mod procfs;
 
 pub use collect::{CollectError, collect};
@@ -61,6 +67,8 @@ pub struct Options {
     pub timeout: Duration,
     /// Where to look for pins.
     pub holders: HoldersScope,
+    /// Whether to look for open descriptors, sockets and mounts that keep namespaces: no pod depends on them.
+    pub handles: bool,
 }
 
 impl Default for Options {
@@ -71,6 +79,7 @@ impl Default for Options {
             sockets: Vec::new(),
             timeout: Duration::from_secs(30),
             holders: HoldersScope::Host,
+            handles: false,
         }
     }
 }
@@ -135,8 +144,16 @@ pub struct RuntimeFacts {
 impl RuntimeFacts {
     /// Adds what another source said. What the earlier one said of a container or pod stands: one of Docker's is
     /// containerd's, too, and runc's. Ids that users choose (ctr's, runc's) can be the same by chance: they are of one
-    /// container where they name the same process.
+    /// container where they name the same process. A user's word never stands against root's: a user could take the id
+    /// of any container.
     pub fn merge(&mut self, other: Self) {
+        let told: HashSet<&str> = (other.containers.iter().filter(|it| it.word_of_uid.is_none()))
+            .map(|container| container.id.as_str())
+            .collect();
+        self.containers.retain(|it| it.word_of_uid.is_none() || !told.contains(it.id.as_str()));
+        let told: HashSet<&str> =
+            other.pods.iter().filter(|it| it.word_of_uid.is_none()).map(|pod| pod.id.as_str()).collect();
+        self.pods.retain(|it| it.word_of_uid.is_none() || !told.contains(it.id.as_str()));
         let known: HashMap<String, u32> =
             self.containers.iter().map(|container| (container.id.clone(), container.pid)).collect();
         let is_new = |container: &DeclaredContainer| {

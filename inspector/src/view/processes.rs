@@ -141,6 +141,11 @@ pub enum TargetError {
     /// It is a process of the node's own.
     #[error("process {0} is of no container, and in the node's own PID namespace: `ps` shows that one whole")]
     OfTheNode(u32),
+    /// It is a process of which too little is known.
+    #[error(
+        "process {0} is in no PID namespace that could be listed; where its own cannot be read, root can"
+    )]
+    Nowhere(u32),
 }
 
 /// The most candidates that are named.
@@ -296,9 +301,7 @@ impl<'a> Target<'a> {
                     snapshot.pods.iter().map(Self::Pod).filter(|it| it.is_living(snapshot)).collect();
                 Err(TargetError::Unknown { target: target(), candidates: words(&known) })
             }
-            Some(it) if found.is_empty() => {
-                it.of_the_node(observation, spaces).map_or(Ok(it), |pid| Err(TargetError::OfTheNode(pid)))
-            }
+            Some(it) if found.is_empty() => it.left_out(observation, spaces).map_or(Ok(it), Err),
             Some(it) => {
                 found.push(it);
                 Err(TargetError::Ambiguous { target: target(), candidates: words(&found) })
@@ -337,13 +340,18 @@ impl<'a> Target<'a> {
         }
     }
 
-    /// The process, where it is the node's own business.
-    fn of_the_node(&self, observation: &Observation, spaces: &[PidSpace]) -> Option<u32> {
+    /// Why a process is in none of the namespaces that can be listed.
+    fn left_out(&self, observation: &Observation, spaces: &[PidSpace]) -> Option<TargetError> {
         let Self::Process(pid) = self else { return None };
-        let task = observation.tasks.iter().find(|task| task.pid == *pid)?;
-        let own = task.namespaces.get(Kind::Pid)?;
-        let host = observation.host.is_host(Kind::Pid, own) != Some(false);
-        (host && !spaces.iter().any(|space| self.is_in(space))).then_some(*pid)
+        if spaces.iter().any(|space| self.is_in(space)) {
+            return None;
+        }
+        let task = observation.tasks.iter().find(|task| task.pid == *pid);
+        let own = task.and_then(|task| task.namespaces.get(Kind::Pid));
+        match own.map(|own| observation.host.is_host(Kind::Pid, own)) {
+            Some(Some(true)) => Some(TargetError::OfTheNode(*pid)),
+            _ => Some(TargetError::Nowhere(*pid)),
+        }
     }
 
     fn is_in(&self, space: &PidSpace) -> bool {

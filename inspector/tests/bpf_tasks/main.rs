@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test ends where it fails")]
 
+mod above;
 mod machine;
 mod oracle;
 
@@ -137,6 +138,8 @@ fn every_field_is_what_proc_says() {
         assert!(compared.contains(&2) || std::process::id() == 1, "kernel threads too");
 
         let scan = scan(variant);
+        let counts = above::agrees(&scan);
+        assert_eq!(counts.len(), Kind::ALL.len(), "{counts:?}");
         let seen = by_pid(&scan);
         let own = seen[&std::process::id()];
         let thread = seen[&stray.tid];
@@ -186,6 +189,37 @@ fn thousands_without_loss_or_duplicate() {
         let scan = reader.read(&context).unwrap();
         assert!(scan.tasks.iter().all(|task| task.cgroup.is_some()));
         assert!(many.all_pids().iter().all(|pid| by_pid(&scan).contains_key(pid)));
+    }
+}
+
+/// More than fit the kernel's buffer at once, and as deep as the kernel nests them with nobody in between.
+#[test]
+fn namespaces_many_and_deep() {
+    let many = shell("for i in $(seq 1200); do unshare --uts --ipc --cgroup sleep 600 & done");
+    machine::wait_until("1,200 processes", || many.all_pids().len() > 1200);
+    let one = ["unshare", "--user", "--map-root-user"];
+    let nested: Vec<&str> = one.into_iter().cycle().take(30 * one.len()).collect();
+    let deep = Sleeper::spawn(Command::new(nested[0]).args(&nested[1..]).args(["--net", "sleep", "600"]));
+    for variant in Variant::ALL {
+        let context = context();
+        let mut reader = Reader::open_variant(&context, variant).unwrap();
+        for _ in 0..3 {
+            let scan = reader.read(&context).unwrap();
+            let counts = above::agrees(&scan);
+            assert!(counts[&Kind::Uts] > 1200 && counts[&Kind::Cgroup] > 1200, "{counts:?}");
+            assert!(!scan.gaps.iter().any(|gap| gap.what.contains("above")), "{:?}", scan.gaps);
+            let parents: BTreeMap<u32, Option<u32>> = (scan.namespaces.iter())
+                .filter(|fact| fact.kind == Kind::User)
+                .map(|fact| (fact.inode, fact.parent))
+                .collect();
+            let innermost = by_pid(&scan)[deep.all_pids().last().unwrap()].namespaces.get(Kind::User);
+            let way = std::iter::successors(innermost, |inode| parents[inode]);
+            assert_eq!(
+                way.count(),
+                31,
+                "{variant:?}: thirty, in all but the last of which nobody lives, and the node's"
+            );
+        }
     }
 }
 

@@ -144,6 +144,8 @@ impl Oracle {
         same("threads", &task.threads, &Some(self.threads));
         same("pid", &Some(task.pid), &self.numbers.first().copied());
         same("pid inside", &task.pid_inside, &self.numbers.last().copied());
+        same("pids below", &task.pids_below.as_slice(), &self.numbers.get(1..).unwrap_or_default());
+        same("state", &task.state, &Some(self.state));
         same("level", &task.level, &Some(readers_level + depth));
         // /proc tells more of a kernel thread than its comm: a worker's task, a name longer than 15 bytes.
         if self.kernel_thread {

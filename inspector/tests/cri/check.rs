@@ -99,6 +99,9 @@ fn is_what_it_is(pod: &Pod, rows: &[&Container], facts: &Facts, ours: &Ours) {
         ],
     );
     is_alive(row(&pod.id), facts[&pod.id].as_ref());
+    for id in rows.iter().map(|row| &row.id).chain([&pod.id]).filter(|id| living(id)) {
+        expect(row(id), [("cgroup", json!(pod.cgroup_of(id)))]);
+    }
     for container in rows {
         let row = row(&container.id);
         expect(

@@ -26,18 +26,18 @@ fn a_service_with_a_network_of_its_own_is_one_line_until_asked_for() {
         table.text().lines().filter(|line| line.contains("single-process group")).collect();
     assert!(matches!(summary[..], [line] if line.contains("(--all)")), "{}", table.text());
     let ours = agreed(&[&service], &["--all"]);
-    expect(ours.the_pod(), [("verdict", json!("isolated")), ("origin", json!("unmanaged"))]);
+    expect(ours.the_pod(), [("verdict", json!("host")), ("origin", json!("unmanaged"))]);
 }
 
 #[test]
 fn a_browsers_sandbox_is_one_group() {
-    // A broker in a network of its own, which starts renderers, each in user and PID namespaces of its own, one of
-    // them with another below it.
+    // A broker in a network of its own, which starts renderers in user and PID namespaces of their own, one of them
+    // below another PID namespace.
     let helper = folder().join("helper").display().to_string();
     let script = format!(
-        "{helper} new user,pid busybox sleep 1000 & {helper} new user,pid {helper} new user,pid busybox sleep 1000 & wait"
+        "{helper} new user,pid busybox sleep 1000 & {helper} new pid {helper} new user,pid busybox sleep 1000 & wait"
     );
-    let broker = Member::new("net,user", &["sh", "-c", &script]);
+    let broker = Member::new("net", &["sh", "-c", &script]);
     let net = broker.truth.namespaces["net"];
     let inside = || {
         pids().into_iter().filter_map(Truth::of).filter(|it| it.namespaces["net"] == net).collect::<Vec<_>>()
@@ -61,7 +61,17 @@ fn comm(pid: u32) -> String {
 
 #[test]
 fn an_owner_that_changed_its_user_is_read_like_any() {
-    let changed = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "busybox", "sleep", "1000"];
+    // The kernel forgets with the old user that it is to die with its parent.
+    let changed = [
+        "setpriv",
+        "--pdeathsig=KILL",
+        "--reuid=65534",
+        "--regid=65534",
+        "--clear-groups",
+        "busybox",
+        "sleep",
+        "1000",
+    ];
     let owner = Member::new("net,ipc,uts,pid", &changed);
     wait_until("the change", || comm(owner.truth.pid) == "busybox");
     let joiner = Member::join(&owner, "net,ipc,pid", &SLEEP);
@@ -115,7 +125,7 @@ impl Drop for Pin {
 
 #[test]
 fn pins_and_descriptors_make_no_members() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::Builder::new().prefix("inspector-pins-").tempdir().unwrap();
     let owner = Member::new("net,ipc", &["busybox", "httpd", "-f", "-p", "80"]);
     let joiner = Member::join(&owner, "net,ipc", &SLEEP);
     let pin = Pin::of(owner.truth.pid, "net", &folder);

@@ -8,6 +8,7 @@
 mod support;
 
 mod groups;
+mod holders;
 mod processes;
 mod shells;
 mod unprivileged;
@@ -268,8 +269,9 @@ fn public_folder() -> tempfile::TempDir {
 /// What is on the machine that a demo could leave there.
 fn left_by(binary: &Path) -> (Vec<u32>, Vec<String>) {
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
-    // Other tests' daemons mount below their own folders meanwhile.
-    let ours = mounts.lines().filter(|line| !line.contains("inspector-docker-")).map(str::to_owned).collect();
+    // Other tests and their daemons mount below their own folders meanwhile.
+    let others = |line: &str| ["inspector-docker-", "inspector-pins-"].iter().any(|name| line.contains(name));
+    let ours = mounts.lines().filter(|line| !others(line)).map(str::to_owned).collect();
     (running(binary), ours)
 }
 

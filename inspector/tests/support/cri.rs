@@ -112,12 +112,15 @@ disabled_plugins = ["io.containerd.snapshotter.v1.btrfs", "io.containerd.snapsho
     conf_dir = "{}"
   [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
     runtime_type = "io.containerd.runc.v2"
+    [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
+      SystemdCgroup = {}
   # The same program by a name that says that it is something else.
   [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.kata-test]
     runtime_type = "io.containerd.runc.v2"
 "#,
         plugins.display(),
-        networks.display()
+        networks.display(),
+        on_node()
     );
     fs::write(folder.join("containerd.toml"), config)
 }
@@ -139,9 +142,27 @@ fn tidy(folder: &Path) {
     }
 }
 
+/// Whether this machine was made for the tests (`cargo xtask guest`): systemd keeps its cgroups, as on most nodes.
+fn on_node() -> bool {
+    std::env::var_os("INSPECTOR_TEST_NODE").is_some()
+}
+
 /// A parent of its own for the pods' cgroups, so that a kubelet of this machine leaves them alone.
 fn cgroup_root(folder: &Path) -> String {
+    if on_node() {
+        return "/kubepods.slice".to_owned();
+    }
     format!("/{}", folder.file_name().unwrap().to_string_lossy())
+}
+
+/// Where a kubelet puts a pod, with systemd's cgroup driver or the other.
+fn cgroup_of_pod(folder: &Path, uid: &str) -> String {
+    let root = cgroup_root(folder);
+    if on_node() {
+        let uid = uid.replace('-', "_");
+        return format!("{root}/kubepods-besteffort.slice/kubepods-besteffort-pod{uid}.slice");
+    }
+    format!("{root}/kubepods/besteffort/pod{uid}")
 }
 
 impl World {
@@ -310,7 +331,7 @@ impl Pod {
             labels: labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).clone())).collect(),
             annotations: [("kubernetes.io/config.source".to_owned(), "api".to_owned())].into(),
             linux: Some(LinuxSandboxConfig {
-                cgroup_parent: format!("{}/kubepods/besteffort/pod{}", cgroup_root(&world.folder), wish.uid),
+                cgroup_parent: cgroup_of_pod(&world.folder, &wish.uid),
                 security_context: Some(SecurityContext {
                     sandbox_options: Some(wish.options()),
                     container_options: None,
@@ -369,6 +390,12 @@ impl Pod {
     pub fn debug(&self, target: &Container, command: &[&str]) -> Container {
         let options = NamespaceOption { pid: TARGET, target_id: target.id.clone(), ..self.wish.options() };
         self.start_as("debugger", 0, "busybox", command, options, Vec::new())
+    }
+
+    /// The cgroup of the sandbox or of one of its containers, by a kubelet's and containerd's rules.
+    pub fn cgroup_of(&self, id: &str) -> String {
+        let pod = cgroup_of_pod(&self.world.folder, &self.wish.uid);
+        if on_node() { format!("{pod}/cri-containerd-{id}.scope") } else { format!("{pod}/{id}") }
     }
 
     /// What the runtime says of the sandbox besides.

@@ -71,18 +71,30 @@ fn one(name: &'static str, rounds: usize, program: &Path, folder: &Path) -> Resu
     let rows = agree(&mut lsns(), &mut inspector(), &theirs, &ours)?;
     let (mut peer, mut own) = (Vec::new(), Vec::new());
     for _ in 0..rounds {
-        peer.push(measure::run(&mut lsns(), &theirs)?);
+        peer.push(measure_peer(&mut lsns(), &theirs)?);
         own.push(measure::run(&mut inspector(), &ours)?);
     }
     let collected = ["bpf", "procfs"].map(|source| collection(program, source, folder));
     Ok(Line { name, rows, lsns: measure::median(peer), inspector: measure::median(own), collected })
 }
 
+/// Runs lsns, which fails as a whole when a process leaves while it looks: then once more.
+fn measure_peer(lsns: &mut Command, output: &Path) -> Result<Cost> {
+    const TRIES: u32 = 5;
+    for _ in 1..TRIES {
+        match measure::run(lsns, output) {
+            Ok(cost) => return Ok(cost),
+            Err(error) => eprintln!("bench: {error:#}; again"),
+        }
+    }
+    measure::run(lsns, output)
+}
+
 /// Both programs list the same; tried a few times, since a machine is never quite still.
 fn agree(lsns: &mut Command, inspector: &mut Command, theirs: &Path, ours: &Path) -> Result<u64> {
     let mut last = None;
     for _ in 0..3 {
-        measure::run(lsns, theirs)?;
+        measure_peer(lsns, theirs)?;
         measure::run(inspector, ours)?;
         let mut check = Command::new(std::env::current_exe()?);
         match sh::output(check.arg("check-rows").arg(theirs).arg(ours)) {

@@ -1,7 +1,7 @@
 //! What the guest tests: the binary that ships, the test binaries, and the files that these look for, all at the very
 //! paths that were compiled into them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -64,8 +64,8 @@ fn build(suites: &[Suite]) -> Result<Built> {
     let mut command = cargo("test")?;
     command.args(["--no-run", "--package", "inspector", "--target", &target]);
     command.args(["--message-format=json-render-diagnostics"]);
-    for suite in suites {
-        command.args(["--test", suite.binary]);
+    for binary in suites.iter().map(|suite| suite.binary).collect::<BTreeSet<_>>() {
+        command.args(["--test", binary]);
     }
     // As `dist` does it, for the same reasons.
     command
@@ -138,9 +138,9 @@ fn script(
         let filter = if suite.filter.is_empty() { "" } else { &filter };
         write!(
             script,
-            "echo '{MARK} begin {name}'\n\
+            "echo '{MARK} begin {name}'; begin=$(date +%s)\n\
              cd {workspace}/inspector && timeout {SUITE_SECONDS} {binary} --test-threads=1 {filter}\n\
-             code=$?; echo; echo \"{MARK} end {name} $code\"; [ $code = 0 ] || failed=1\n"
+             code=$?; echo; echo \"{MARK} end {name} $code $(($(date +%s) - begin))\"; [ $code = 0 ] || failed=1\n"
         )?;
     }
     // The journal only where someone has to find out what went wrong.

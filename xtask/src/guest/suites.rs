@@ -14,11 +14,17 @@ pub struct Suite {
 }
 
 /// Name, test binary, filter.
-const SUITES: [(&str, &str, &str); 4] = [
-    // What only such a node has: systemd and its units, fentry, the runtimes as the distribution sets them up.
-    ("node", "node", ""),
-    // The article's experiments, in a Docker of the tests' own: systemd's cgroup driver, v2.
-    ("docker", "docker", "experiments::"),
+const SUITES: [(&str, &str, &str); 7] = [
+    // What only such a node has: systemd as a readable PID 1, its units, fentry.
+    ("systemd", "node", "systemd::"),
+    // The runtimes as the distribution sets them up, with systemd's cgroups on v2: Docker with its daemon and after it, …
+    ("docker", "node", "docker::"),
+    // … Podman 5 with crun, its state in SQLite, …
+    ("podman", "node", "podman::"),
+    // … and pods of containerd's, made as a kubelet with systemd's cgroup driver makes them.
+    ("cri", "cri", "sharing::a_"),
+    // The article's experiments, in a Docker of the tests' own.
+    ("experiments", "docker", "experiments::"),
     // Plain namespaces: PID 1 can be read here.
     ("plain", "plain", "plain_group"),
     // Every field of every task by both programs against /proc, on v2.
@@ -54,7 +60,7 @@ mod tests {
     #[test]
     fn suites_are_chosen_by_name() {
         assert_eq!(choose(&[]).unwrap().len(), SUITES.len());
-        let chosen = choose(&["docker=pause_owns".to_owned()]).unwrap();
+        let chosen = choose(&["experiments=pause_owns".to_owned()]).unwrap();
         assert_eq!((chosen.len(), chosen[0].binary, chosen[0].filter.as_str()), (1, "docker", "pause_owns"));
         assert!(choose(&["nonsense".to_owned()]).unwrap_err().to_string().contains("docker"));
     }

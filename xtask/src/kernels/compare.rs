@@ -30,6 +30,9 @@ pub fn plain(answers: &Answers) -> Result<String> {
     let namespaces = namespaces(answers)?;
     let demo = answer(answers, "demo")?;
     ensure!(demo.code == 0, "`inspector demo` ended with {}: {}", demo.code, demo.stderr);
+    // Left to itself it takes the faster way, and nothing is different for it.
+    let crowd = from(answers, "crowd-auto", "bpf")?;
+    ensure!(crowd["pods"] == bpf["pods"], "the pods among a thousand processes are not those from before");
     Ok(format!("{by_bpf} tasks, {} pod(s) and {namespaces} namespaces as /proc shows them", found.len()))
 }
 
@@ -42,6 +45,8 @@ pub fn hidden(answers: &Answers) -> Result<()> {
         list["coverage"]
     );
     same_pods(answers, "hidden-auto", "hidden-procfs")?;
+    let doctor = answer(answers, "hidden-doctor")?;
+    ensure!(doctor.stdout.contains("BTF"), "the doctor does not miss the hidden BTF: {}", doctor.stdout);
     let forced = answer(answers, "hidden-bpf")?;
     ensure!(
         forced.code == 3 && forced.stderr.contains("BTF") && forced.stdout.is_empty(),
@@ -61,14 +66,20 @@ pub fn lockdown(answers: &Answers) -> Result<String> {
         mode.stdout,
         mode.stderr
     );
-    let list = json(answers, "auto")?;
-    let source = list["coverage"]["source"].as_str().unwrap_or_default().to_owned();
-    if source == "procfs" {
-        let gaps = list["coverage"]["gaps"].to_string();
-        ensure!(gaps.contains("eBPF") || gaps.contains("lockdown"), "nothing says why: {gaps}");
+    json(answers, "procfs")?;
+    let bpf = answer(answers, "bpf")?;
+    if bpf.code == 0 {
+        from(answers, "bpf", "bpf")?;
+        same_pods(answers, "bpf", "procfs")?;
+        return Ok("bpf".to_owned());
     }
-    same_pods(answers, "auto", "procfs")?;
-    Ok(source)
+    ensure!(
+        bpf.code == 3 && bpf.stdout.is_empty() && bpf.stderr.contains("lockdown"),
+        "`--source bpf` under lockdown ended with {}: {}",
+        bpf.code,
+        bpf.stderr
+    );
+    Ok("procfs".to_owned())
 }
 
 /// The programs, and how many instructions the verifier went through for each, where the kernel tells.
@@ -179,7 +190,14 @@ mod tests {
     }
 
     fn answers(bpf: Answer, procfs: Answer) -> Answers {
-        let named = [("doctor", said("")), ("bpf", bpf), ("procfs", procfs), ("demo", said(""))];
+        let crowd = answer("bpf", 1070, 1);
+        let named = [
+            ("doctor", said("")),
+            ("bpf", bpf),
+            ("procfs", procfs),
+            ("demo", said("")),
+            ("crowd-auto", crowd),
+        ];
         let both = [("bpf", "namespaces-bpf"), ("procfs", "namespaces-procfs")];
         named
             .into_iter()
@@ -206,6 +224,15 @@ mod tests {
         let mut other = answers(answer("bpf", 70, 1), answer("procfs", 72, 1));
         other.insert("namespaces-bpf".to_owned(), namespaces("bpf", 101));
         assert!(plain(&other).unwrap_err().to_string().contains("the namespaces by eBPF differ"));
+        for (crowd, says) in [
+            (answer("procfs", 1070, 1), "was answered from \"procfs\""),
+            (answer("bpf", 1070, 2), "not those from before"),
+        ] {
+            let mut crowded = answers(answer("bpf", 70, 1), answer("procfs", 72, 1));
+            crowded.insert("crowd-auto".to_owned(), crowd);
+            let error = plain(&crowded).unwrap_err().to_string();
+            assert!(error.contains(says), "{error}");
+        }
     }
 
     #[test]
@@ -215,8 +242,12 @@ mod tests {
         };
         let refused = Answer { stdout: String::new(), stderr: "no BTF".to_owned(), code: 3 };
         let answers = |auto: Answer, forced: Answer| -> Answers {
-            let named =
-                [("hidden-auto", auto), ("hidden-procfs", list("procfs", "")), ("hidden-bpf", forced)];
+            let named = [
+                ("hidden-auto", auto),
+                ("hidden-procfs", list("procfs", "")),
+                ("hidden-bpf", forced),
+                ("hidden-doctor", said("no BTF")),
+            ];
             named.into_iter().map(|(name, answer)| (name.to_owned(), answer)).collect()
         };
         hidden(&answers(list("procfs", "no BTF"), refused)).unwrap();
@@ -224,6 +255,24 @@ mod tests {
         assert!(hidden(&answers(list("procfs", ""), refused())).is_err());
         assert!(hidden(&answers(list("bpf", "no BTF"), refused())).is_err());
         assert!(hidden(&answers(list("procfs", "no BTF"), said("[]"))).is_err());
+    }
+
+    #[test]
+    fn under_lockdown_it_works_or_says_why_not() {
+        let answers = |bpf: Answer, procfs: Answer| -> Answers {
+            let named = [("lockdown", said("none [confidentiality]")), ("bpf", bpf), ("procfs", procfs)];
+            named.into_iter().map(|(name, answer)| (name.to_owned(), answer)).collect()
+        };
+        let refused = |why: &str| Answer { stdout: String::new(), stderr: why.to_owned(), code: 3 };
+        let right = || answer("procfs", 70, 1);
+        assert_eq!(lockdown(&answers(answer("bpf", 70, 1), right())).unwrap(), "bpf");
+        assert_eq!(lockdown(&answers(refused("lockdown is on"), right())).unwrap(), "procfs");
+        assert!(lockdown(&answers(answer("bpf", 70, 2), right())).is_err());
+        assert!(lockdown(&answers(refused("no"), right())).is_err());
+        assert!(lockdown(&answers(refused("lockdown is on"), refused("no"))).is_err());
+        let mut open = answers(answer("bpf", 70, 1), right());
+        open.insert("lockdown".to_owned(), said("[none] confidentiality"));
+        assert!(lockdown(&open).is_err());
     }
 
     #[test]

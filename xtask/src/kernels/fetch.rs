@@ -25,9 +25,12 @@ pub fn kernel(suite: &str, folder: &Path) -> Result<PathBuf> {
     let apt = Apt::new(folder.join("apt"), suite)?;
     eprintln!("kernels: fetches Debian {suite}'s kernel");
     apt.run("apt-get", &["update", "-q"])?;
-    let about = apt.run("apt-cache", &["show", "--no-all-versions", META_PACKAGE])?;
-    let package =
-        depends_on_image(&about).with_context(|| format!("{META_PACKAGE} of {suite} names no kernel"))?;
+    let meta = apt.run("apt-cache", &["show", "--no-all-versions", META_PACKAGE])?;
+    let package = depends_on(&meta, "linux-image-")
+        .with_context(|| format!("{META_PACKAGE} of {suite} names no kernel"))?;
+    // From 7.x on the image's package only asks for others, one of which holds it.
+    let about = apt.run("apt-cache", &["show", "--no-all-versions", package])?;
+    let package = depends_on(&about, "linux-binary-").unwrap_or(package);
     apt.run("apt-get", &["download", "-q", package])?;
     let deb = fs::read_dir(&apt.folder)?
         .filter_map(Result::ok)
@@ -38,12 +41,24 @@ pub fn kernel(suite: &str, folder: &Path) -> Result<PathBuf> {
     let partial = folder.join("partial");
     let _ = fs::remove_dir_all(&partial);
     sh::output(Command::new("dpkg-deb").arg("-x").arg(&deb).arg(&partial))?;
+    let image = image_among_modules(&partial).or_else(|| image_in(&partial));
+    let image = image.with_context(|| format!("{package} holds no kernel image"))?;
     // Its modules are ten times the size of the image, and nothing here loads one.
-    let _ = fs::remove_dir_all(partial.join("lib"));
+    let only = folder.join("only");
+    let _ = fs::remove_dir_all(&only);
+    fs::create_dir_all(only.join("boot"))?;
+    fs::rename(image, only.join("boot/vmlinuz-debian"))?;
+    fs::remove_dir_all(&partial)?;
     let _ = fs::remove_dir_all(&unpacked);
-    fs::rename(&partial, &unpacked)?;
+    fs::rename(&only, &unpacked)?;
     fs::remove_dir_all(&apt.folder)?;
-    image_in(&unpacked).with_context(|| format!("{package} holds no kernel image"))
+    image_in(&unpacked).context("the kernel image is gone")
+}
+
+/// `usr/lib/modules/<release>/vmlinuz`, where it is from 7.x on.
+fn image_among_modules(unpacked: &Path) -> Option<PathBuf> {
+    let modules = fs::read_dir(unpacked.join("usr/lib/modules")).ok()?;
+    modules.filter_map(Result::ok).map(|release| release.path().join("vmlinuz")).find(|path| path.is_file())
 }
 
 fn image_in(unpacked: &Path) -> Option<PathBuf> {
@@ -53,10 +68,10 @@ fn image_in(unpacked: &Path) -> Option<PathBuf> {
         .find(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("vmlinuz-")))
 }
 
-/// `linux-image-5.10.0-46-cloud-amd64` out of the meta package's dependencies.
-fn depends_on_image(about: &str) -> Option<&str> {
+/// The package of that kind among a package's dependencies, such as `linux-image-5.10.0-46-cloud-amd64`.
+fn depends_on<'about>(about: &'about str, kind: &str) -> Option<&'about str> {
     let depends = about.lines().find_map(|line| line.strip_prefix("Depends: "))?;
-    depends.split([' ', ',']).find(|word| word.starts_with("linux-image-"))
+    depends.split([' ', ',']).find(|word| word.starts_with(kind))
 }
 
 /// An apt that shares nothing with the machine's but the way to its mirror.
@@ -108,7 +123,8 @@ mod tests {
     fn the_kernel_is_what_the_meta_package_needs() {
         let about =
             "Package: linux-image-cloud-amd64\nDepends: linux-image-5.10.0-46-cloud-amd64 (= 5.10.262-1)\n";
-        assert_eq!(depends_on_image(about), Some("linux-image-5.10.0-46-cloud-amd64"));
-        assert_eq!(depends_on_image("Package: x\n"), None);
+        assert_eq!(depends_on(about, "linux-image-"), Some("linux-image-5.10.0-46-cloud-amd64"));
+        assert_eq!(depends_on(about, "linux-binary-"), None);
+        assert_eq!(depends_on("Package: x\n", "linux-image-"), None);
     }
 }

@@ -17,6 +17,9 @@ use crate::qemu;
 /// Started before the steps, so that there is a group of processes in namespaces of their own to find.
 const BEFORE: &str = "unshare -n -u -i -p -f sleep 1000 &";
 
+/// More tasks than the program reads from /proc where it may choose, for the steps that ask it to.
+const CROWD: &str = "crowd() { i=0; while [ $i -lt 1000 ]; do sleep 1000 & i=$((i + 1)); done; }";
+
 /// An emulated boot takes 5 s; on a busy machine many times that.
 const TIMEOUT: Duration = Duration::from_secs(240);
 
@@ -58,6 +61,7 @@ fn init(steps: &[Step]) -> String {
          stty -F /dev/ttyS1 raw -echo 115200\n\
          exec >/dev/ttyS1\n\
          {BEFORE}\n\
+         {CROWD}\n\
          sleep 1\n"
     );
     for (name, command) in steps {

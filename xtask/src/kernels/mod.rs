@@ -41,7 +41,8 @@ const AT_ONCE: usize = 2;
 pub fn kernels(versions: &[String], bless: bool) -> Result<()> {
     ensure!(std::env::consts::ARCH == "x86_64", "the kernels that are booted here are for x86_64 only");
     let chosen = if bless {
-        ensure!(versions.is_empty(), "--bless writes the whole table: name no version");
+        let all = KERNELS.iter().all(|(known, _)| versions.iter().any(|version| version == known));
+        ensure!(versions.is_empty() || all, "--bless writes the whole table: name all versions, or none");
         KERNELS.to_vec()
     } else {
         versions.iter().map(|version| known(version)).collect::<Result<Vec<_>>>()?

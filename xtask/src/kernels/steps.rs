@@ -13,7 +13,8 @@ pub struct Scenario {
     pub steps: &'static [Step],
 }
 
-/// The kernel as it comes, and at last with its types hidden, as where it was built without BTF.
+/// The kernel as it comes, then with so many processes that the program chooses eBPF by itself, and at last with its types
+/// hidden, as where it was built without BTF.
 pub const PLAIN: Scenario = Scenario {
     name: "plain",
     append: "",
@@ -26,7 +27,10 @@ pub const PLAIN: Scenario = Scenario {
         ("namespaces-bpf", "inspector namespaces --source bpf -o json"),
         ("namespaces-procfs", "inspector namespaces --source procfs -o json"),
         ("demo", "inspector demo"),
+        ("crowd", "crowd"),
+        ("crowd-auto", "inspector pods --all -o json"),
         ("hide", "mount -t tmpfs tmpfs /sys/kernel/btf"),
+        ("hidden-doctor", "inspector doctor -o json"),
         ("hidden-auto", "inspector pods --all -o json"),
         ("hidden-procfs", "inspector pods --source procfs --all -o json"),
         ("hidden-bpf", "inspector pods --source bpf --all -o json"),
@@ -40,8 +44,7 @@ pub const LOCKDOWN: Scenario = Scenario {
     steps: &[
         ("kernel", "uname -r"),
         ("lockdown", "cat /sys/kernel/security/lockdown"),
-        ("doctor-json", "inspector doctor -o json"),
-        ("auto", "inspector pods --all -o json"),
+        ("bpf", "inspector pods --source bpf --all -o json"),
         ("procfs", "inspector pods --source procfs --all -o json"),
     ],
 };

@@ -142,6 +142,16 @@ impl<'a> Btf<'a> {
         })
     }
 
+    /// The id of a function.
+    #[must_use]
+    pub fn function(&self, name: &str) -> Option<u32> {
+        let index = self.starts.iter().position(|start| {
+            type_at(self.types, *start as usize)
+                .is_some_and(|found| found.kind() == kind::FUNC && self.is_named(found.name, name))
+        })?;
+        u32::try_from(index + 1).ok()
+    }
+
     /// The types of this name and kind. There may be several, of which some lack what others have.
     fn named<'b>(&'b self, name: &'b str, kind: u32) -> impl Iterator<Item = Type> + 'b {
         self.named

@@ -1,11 +1,14 @@
 //! From the bytes that the iterator wrote to tasks. Pure: it touches no machine.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-use inspector_common::{ABI, CGROUP_HEADER_LEN, EndRecord, Hierarchy, Inodes, TaskRecord, flags, kind};
+use inspector_common::{
+    ABI, CGROUP_HEADER_LEN, EndRecord, Hierarchy, Inodes, NamespaceRecord, TASK_HEADER_LEN, TaskRecord,
+    flags, kind,
+};
 use thiserror::Error;
 
-use crate::observation::{self, Gap, Kind, Task};
+use crate::observation::{self, Gap, Kind, NamespaceFact, Task};
 use crate::source::TaskScan;
 
 /// What is wrong with the iterator's output. Each means that tasks are missing.
@@ -75,6 +78,7 @@ struct Cgroup {
 pub fn decode(output: &[u8]) -> Result<TaskScan, DecodeError> {
     let mut tasks = Vec::with_capacity(output.len() / size_of::<TaskRecord>());
     let mut cgroups = HashMap::new();
+    let mut namespaces = Vec::new();
     let (mut cgroup_records, mut end) = (0, None);
     let mut at = 0;
     while at < output.len() {
@@ -90,7 +94,7 @@ pub fn decode(output: &[u8]) -> Result<TaskScan, DecodeError> {
         let Some(body) = output.get(at + 8..at + length as usize) else { return Err(truncated()) };
         let mut body = Fields(body);
         match kind {
-            kind::TASK if length as usize == size_of::<TaskRecord>() => {
+            kind::TASK if (TASK_HEADER_LEN..=size_of::<TaskRecord>()).contains(&(length as usize)) => {
                 tasks.push(task(&mut body).ok_or(no_record)?);
             }
             kind::CGROUP => {
@@ -98,8 +102,11 @@ pub fn decode(output: &[u8]) -> Result<TaskScan, DecodeError> {
                 cgroups.insert(key, cgroup);
                 cgroup_records += 1;
             }
+            kind::NAMESPACE if length as usize == size_of::<NamespaceRecord>() => {
+                namespaces.push(namespace(&mut body).ok_or(no_record)?);
+            }
             kind::END if length as usize == size_of::<EndRecord>() => {
-                end = body.u64().zip(body.u64());
+                end = (|| Some([body.u64()?, body.u64()?, body.u64()?]))();
                 // The read that finds the end of the file starts the iterator once more, and meets processes that
                 // were born since, with an end of their own: they are not of this reading.
                 break;
@@ -109,19 +116,56 @@ pub fn decode(output: &[u8]) -> Result<TaskScan, DecodeError> {
         at += length as usize;
     }
 
-    let read = tasks.len() as u64;
-    let Some((counted, counted_cgroups)) = end else { return Err(DecodeError::Truncated(read)) };
-    if counted != read {
-        return Err(DecodeError::Miscounted { what: "tasks", counted, read });
+    let read = [tasks.len() as u64, cgroup_records, namespaces.len() as u64];
+    let Some(counted) = end else { return Err(DecodeError::Truncated(read[0])) };
+    for (what, (counted, read)) in
+        ["tasks", "cgroups", "namespaces"].into_iter().zip(counted.into_iter().zip(read))
+    {
+        if counted != read {
+            return Err(DecodeError::Miscounted { what, counted, read });
+        }
     }
-    if counted_cgroups != cgroup_records {
-        return Err(DecodeError::Miscounted {
-            what: "cgroups",
-            counted: counted_cgroups,
-            read: cgroup_records,
-        });
-    }
-    Ok(scan(tasks, Paths { cgroups, known: HashMap::new() }))
+    Ok(TaskScan { namespaces: in_order(namespaces), ..scan(tasks, Paths { cgroups, known: HashMap::new() }) })
+}
+
+/// What was told last of each namespace, sorted.
+fn in_order(told: Vec<NamespaceFact>) -> Vec<NamespaceFact> {
+    let last: BTreeMap<_, _> = told.into_iter().map(|fact| ((fact.kind, fact.inode), fact)).collect();
+    last.into_values().collect()
+}
+
+fn namespace(fields: &mut Fields<'_>) -> Option<NamespaceFact> {
+    let kind = *Kind::ALL.get(fields.u32()? as usize)?;
+    let known = |inode| (inode != 0).then_some(inode);
+    let (inode, owner, parent, id) = (fields.u32()?, fields.u32()?, fields.u32()?, fields.u64()?);
+    Some(NamespaceFact {
+        kind,
+        inode,
+        owner: known(owner),
+        parent: known(parent),
+        id: (id != 0).then_some(id),
+    })
+}
+
+/// The letter that `/proc/PID/stat` has for a state (`task_state_index` and `task_state_array` of the kernel); the
+/// bits are those of include/linux/sched.h, the same since Linux 4.14.
+fn letter(state: u32) -> char {
+    const TASK_UNINTERRUPTIBLE: u32 = 2;
+    const TASK_REPORT: u32 = 0x7f;
+    const TASK_IDLE: u32 = TASK_UNINTERRUPTIBLE | 0x400;
+    const TASK_RTLOCK_WAIT: u32 = 0x1000;
+    const TASK_FROZEN: u32 = 0x8000;
+    const EXIT: u32 = 0x30;
+    let alive = state & !EXIT;
+    let shown = if alive & (TASK_RTLOCK_WAIT | TASK_FROZEN) != 0 {
+        TASK_UNINTERRUPTIBLE
+    } else if alive & TASK_IDLE == TASK_IDLE {
+        TASK_REPORT + 1
+    } else {
+        state & TASK_REPORT
+    };
+    let index = (u32::BITS - shown.leading_zeros()) as usize;
+    ['R', 'S', 'D', 'T', 't', 'X', 'Z', 'P', 'I'].get(index).copied().unwrap_or('?')
 }
 
 /// A record's task; its path is yet to be found.
@@ -129,6 +173,8 @@ struct Found {
     task: Task,
     v2: u64,
     pids: u64,
+    /// Not all above its namespaces was told.
+    untold: bool,
 }
 
 fn task(fields: &mut Fields<'_>) -> Option<Found> {
@@ -152,6 +198,11 @@ fn task(fields: &mut Fields<'_>) -> Option<Found> {
     };
     let comm: [u8; 16] = fields.take()?;
     let comm = comm.split(|byte| *byte == 0).next().unwrap_or_default();
+    let state = fields.u32()?;
+    let mut pids_below = Vec::with_capacity(fields.0.len() / size_of::<u32>());
+    while !fields.0.is_empty() {
+        pids_below.push(fields.u32()?);
+    }
     let known = |inode| (inode != 0).then_some(inode);
     let task = Task {
         pid,
@@ -166,8 +217,8 @@ fn task(fields: &mut Fields<'_>) -> Option<Found> {
         pid_namespace_init: flags & flags::PID_NAMESPACE_INIT != 0,
         threads: Some(threads),
         level: Some(level),
-        pids_below: Vec::new(),
-        state: None,
+        pids_below,
+        state: Some(letter(state)),
         pid_inside: Some(pid_inside),
         namespaces: observation::Inodes::from_iter([
             (Kind::Mnt, inodes.mnt),
@@ -185,7 +236,7 @@ fn task(fields: &mut Fields<'_>) -> Option<Found> {
         cgroup: None,
         cgroup_id: None,
     };
-    Some(Found { task, v2, pids })
+    Some(Found { task, v2, pids, untold: flags & flags::NAMESPACES_TOO_DEEP != 0 })
 }
 
 fn cgroup(fields: &mut Fields<'_>) -> Option<(CgroupKey, Cgroup)> {
@@ -200,7 +251,8 @@ fn cgroup(fields: &mut Fields<'_>) -> Option<(CgroupKey, Cgroup)> {
 /// Puts paths to tasks, and tasks in order.
 fn scan(found: Vec<Found>, mut paths: Paths) -> TaskScan {
     let (mut tasks, mut pathless) = (Vec::with_capacity(found.len()), Vec::new());
-    for Found { mut task, v2, pids } in found {
+    let mut untold = 0_u64;
+    for Found { mut task, v2, pids, untold: of_this } in found {
         // Without a number: reaped while it was being read.
         if task.pid == 0 {
             continue;
@@ -209,6 +261,7 @@ fn scan(found: Vec<Found>, mut paths: Paths) -> TaskScan {
             Some((id, path)) => (task.cgroup_id, task.cgroup) = (Some(id), Some(path)),
             None => pathless.push(task.pid),
         }
+        untold += u64::from(of_this);
         tasks.push(task);
     }
     // The walk is by number, but a thread that calls exec takes its leader's: it may be met under both.
@@ -220,7 +273,7 @@ fn scan(found: Vec<Found>, mut paths: Paths) -> TaskScan {
         }
         same
     });
-    let gaps = match pathless.as_slice() {
+    let mut gaps = match pathless.as_slice() {
         [] => Vec::new(),
         [first, ..] => vec![Gap::deciding(
             format!("the cgroups of {} tasks, pid {first} first", pathless.len()),
@@ -230,6 +283,12 @@ fn scan(found: Vec<Found>, mut paths: Paths) -> TaskScan {
             ),
         )],
     };
+    if untold > 0 {
+        gaps.push(Gap::detail(
+            format!("what is above the namespaces of {untold} tasks"),
+            "it takes more steps than the kernel side makes for one task: --source procfs reads it",
+        ));
+    }
     drop_threads_like_their_leader(&mut tasks);
     TaskScan { tasks, namespaces: Vec::new(), unreadable: 0, gaps }
 }

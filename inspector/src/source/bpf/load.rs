@@ -1,22 +1,27 @@
 //! Getting the programs into the kernel, and reading what they write.
 
 use std::error::Error;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read as _};
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::Instant;
 
-use aya::programs::{Iter, ProgramError};
-use aya::{Btf as AyaBtf, Ebpf, EbpfLoader};
+use aya::maps::MapData;
 use aya_log::EbpfLogger;
 use inspector_common::Layout;
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
 use super::decode::decode;
+use super::program::Programs;
+use super::syscall::{self, IteratorProgram};
+use super::vmlinux::{self, Vmlinux};
 use super::{BpfError, btf::Btf, object, offsets, preconditions};
 use crate::observation::Gap;
 use crate::source::{Context, TaskScan};
 
-const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
+/// The kernel's function that stands for its walk over tasks.
+const TARGET: &str = "bpf_iter_task";
 
 /// The kernel fills at most its own buffer of eight pages in one read; this is room for all of it.
 const READ_BYTES: usize = 64 * 1024;
@@ -44,91 +49,70 @@ impl Variant {
     }
 }
 
-/// The layout, in a form that aya takes.
-#[derive(Clone, Copy)]
-#[repr(transparent)]
-struct Frozen(Layout);
-
-// SAFETY: nothing but `u32`s, without padding (asserted where it is defined).
-unsafe impl aya::Pod for Frozen {}
-
-/// The object in the kernel: its maps, none of its programs yet.
-struct Loaded {
-    ebpf: Ebpf,
-    btf: AyaBtf,
+/// What the programs must know of the kernel.
+struct Kernel {
+    layout: Layout,
+    /// The BTF id of [`TARGET`].
+    target: u32,
     gaps: Vec<Gap>,
 }
 
-impl Loaded {
-    fn new(context: &Context) -> Result<Self, BpfError> {
-        let object = object::bytes()?;
-        preconditions::check_capabilities()?;
-        let reader_level = preconditions::check_pid_namespace(context)?;
-        preconditions::raise_memlock();
-
-        let blob = fs::read(VMLINUX).map_err(|source| BpfError::NoBtf { path: VMLINUX, source })?;
-        let bad = |source| BpfError::BadBtf { path: VMLINUX, source };
-        let (layout, gaps) = offsets::resolve(&Btf::parse(&blob).map_err(bad)?, reader_level)?;
-        let btf = AyaBtf::parse(&blob, aya::Endianness::default())
-            .map_err(|error| BpfError::Load(error.to_string()))?;
-
-        let layout = Frozen(layout);
-        let mut loader = EbpfLoader::new();
-        loader.btf(Some(&btf)).override_global("LAYOUT", &layout, true);
-        if !log::log_enabled!(log::Level::Warn) {
-            loader.override_global("AYA_LOG_LEVEL", &0_u8, false);
-        }
-        let ebpf = loader.load(object).map_err(|error| classify(&error))?;
-        drop(loader);
-        Ok(Self { ebpf, btf, gaps })
-    }
-
-    /// Has the kernel verify one of the programs.
-    fn load(&mut self, variant: Variant) -> Result<&mut Iter, BpfError> {
-        let missing = || BpfError::Load(format!("the object has no program {}", variant.program()));
-        let program = self.ebpf.program_mut(variant.program()).ok_or_else(missing)?;
-        let program: &mut Iter = program.try_into().map_err(|error| classify::<ProgramError>(&error))?;
-        program.load("task", &self.btf).map_err(|error| match &error {
-            ProgramError::LoadError { io_error, verifier_log }
-                if io_error.raw_os_error() != Some(Errno::PERM.raw_os_error()) =>
-            {
-                log::debug!("{}: {io_error}\n{verifier_log}", variant.program());
-                BpfError::Refused { reason: last_words(io_error, &verifier_log.to_string()) }
-            }
-            _ => classify(&error),
-        })?;
-        Ok(program)
+impl Kernel {
+    /// Looks it up in the kernel's own types, and keeps nothing else of them.
+    fn read(reader_level: Option<u32>) -> Result<Self, BpfError> {
+        let path = vmlinux::PATH;
+        let vmlinux = Vmlinux::open().map_err(|source| BpfError::NoBtf { path, source })?;
+        let btf = Btf::parse(&vmlinux).map_err(|source| BpfError::BadBtf { path, source })?;
+        let (layout, gaps) = offsets::resolve(&btf, reader_level)?;
+        let none = || BpfError::Load(format!("this kernel has no {TARGET}, which came with Linux 5.8"));
+        let target = btf.function(TARGET).ok_or_else(none)?;
+        Ok(Self { layout, target, gaps })
     }
 }
 
 /// A task iterator, ready to be read as often as one likes.
 pub struct Reader {
-    loaded: Loaded,
+    program: OwnedFd,
+    link: OwnedFd,
     variant: Variant,
-    logger: Option<EbpfLogger<&'static dyn log::Log>>,
+    /// What the kernel side logs to.
+    log: Option<MapData>,
+    gaps: Vec<Gap>,
 }
 
 impl Reader {
     /// Loads the programs, the faster one if the kernel takes it.
     pub fn open(context: &Context) -> Result<Self, BpfError> {
-        match Self::open_variant(context, Variant::Direct) {
-            Err(BpfError::Refused { reason }) => {
-                log::debug!("reading kernel memory by the helper, for direct loads were refused: {reason}");
-                Self::open_variant(context, Variant::Probe)
-            }
-            done => done,
-        }
+        Self::open_first_of(context, &Variant::ALL)
     }
 
     /// Loads this one of the programs.
     pub fn open_variant(context: &Context, variant: Variant) -> Result<Self, BpfError> {
-        let mut loaded = Loaded::new(context)?;
-        loaded.load(variant)?;
-        // The kernel side says little, and nothing that the records do not: without a log it works as well.
-        let logger = EbpfLogger::init(&mut loaded.ebpf)
-            .inspect_err(|error| log::debug!("no log of the kernel side: {error}"))
-            .ok();
-        Ok(Self { loaded, variant, logger })
+        Self::open_first_of(context, &[variant])
+    }
+
+    /// Loads the first that the verifier takes.
+    fn open_first_of(context: &Context, variants: &[Variant]) -> Result<Self, BpfError> {
+        let object = object::bytes()?;
+        preconditions::check_capabilities()?;
+        let reader_level = preconditions::check_pid_namespace(context)?;
+        preconditions::raise_memlock();
+
+        let start = Instant::now();
+        let kernel = Kernel::read(reader_level)?;
+        let resolved = Instant::now();
+        let programs = Programs::new(object, &kernel.layout, log::log_enabled!(log::Level::Warn))?;
+        let prepared = Instant::now();
+        let (variant, program) = verify_first_of(&programs, variants, kernel.target)?;
+        log::debug!(
+            "{}: the kernel's types took {:?}, the maps {:?}, the verifier {:?}",
+            variant.program(),
+            resolved - start,
+            prepared - resolved,
+            prepared.elapsed()
+        );
+        let link = syscall::link(program.as_fd()).map_err(|error| classify(&error))?;
+        Ok(Self { program, link, variant, log: programs.into_log(), gaps: kernel.gaps })
     }
 
     /// Which program the kernel took.
@@ -140,31 +124,94 @@ impl Reader {
     /// How many instructions the verifier went through, where the kernel says it (from Linux 5.16).
     #[must_use]
     pub fn verified_instructions(&self) -> Option<u32> {
-        let program: &Iter = self.loaded.ebpf.program(self.variant.program())?.try_into().ok()?;
-        program.info().ok()?.verified_instruction_count()
+        let info = syscall::info(self.program.as_fd()).ok()?;
+        (info.verified_insns != 0).then_some(info.verified_insns)
     }
 
     /// Reads all tasks, as they are now.
     pub fn read(&mut self, context: &Context) -> Result<TaskScan, BpfError> {
-        let output = read_all(self.attach()?, context.deadline)?;
-        if let Some(logger) = &mut self.logger {
-            logger.flush();
-        }
+        let file = syscall::iterate(self.link.as_fd()).map_err(|error| classify(&error))?;
+        let output = read_all(file.into(), context.deadline)?;
+        self.relay_log();
         let mut scan = decode(&output)?;
-        scan.gaps.extend(self.loaded.gaps.iter().cloned());
+        scan.gaps.extend(self.gaps.iter().cloned());
         note_hidden_init(context, &mut scan);
         Ok(scan)
     }
 
-    fn attach(&mut self) -> Result<File, BpfError> {
-        let program = self.loaded.ebpf.program_mut(self.variant.program());
-        let program: &mut Iter = match program.map(TryInto::try_into) {
-            Some(Ok(program)) => program,
-            _ => return Err(BpfError::Load(format!("{} is not loaded", self.variant.program()))),
-        };
-        let link = program.attach().and_then(|id| program.take_link(id)).map_err(|error| classify(&error))?;
-        link.into_file().map_err(|error| classify(&error))
+    /// Passes on what the kernel side logged. It says little and seldom, and nothing that the records do not: so its
+    /// log is looked for only when something is in it, and without it (that takes CAP_SYS_ADMIN) all works as well.
+    fn relay_log(&self) {
+        let Some(log) = &self.log else { return };
+        let mut ring = [PollFd::from_borrowed_fd(log.fd().as_fd(), PollFlags::IN)];
+        if !matches!(poll(&mut ring, Some(&Default::default())), Ok(1..)) {
+            return;
+        }
+        match syscall::info(self.program.as_fd()).map(|info| EbpfLogger::init_from_id(info.id)) {
+            Ok(Ok(mut logger)) => logger.flush(),
+            Ok(Err(error)) => log::debug!("no log of the kernel side: {error}"),
+            Err(error) => log::debug!("no log of the kernel side: {error}"),
+        }
     }
+}
+
+/// Has the kernel verify the programs in turn until it takes one.
+fn verify_first_of(
+    programs: &Programs,
+    variants: &[Variant],
+    target: u32,
+) -> Result<(Variant, OwnedFd), BpfError> {
+    let mut refused = BpfError::Load("no program is asked for".to_owned());
+    for &variant in variants {
+        let name = variant.program();
+        let missing = || BpfError::Load(format!("the object has no program {name}"));
+        let (instructions, license) = programs.find(name).ok_or_else(missing)?;
+        match verify(IteratorProgram { name, instructions, license, target }) {
+            Err(BpfError::Refused { reason }) => {
+                log::debug!("{name} was refused: {reason}");
+                refused = BpfError::Refused { reason };
+            }
+            done => return done.map(|program| (variant, program)),
+        }
+    }
+    Err(refused)
+}
+
+/// Has the kernel verify a program. Why it refuses is asked in a second try: to write it down takes its time.
+fn verify(program: IteratorProgram<'_>) -> Result<OwnedFd, BpfError> {
+    /// The verifier minds signals: whoever gets one at that moment may try again.
+    const TRIES: u32 = 5;
+    /// A log that is too short ends the try (and before Linux 6.4 at its beginning). The last is as long as the
+    /// kernel takes.
+    const LOG_BYTES: [usize; 3] = [64 << 10, 1 << 20, (1 << 24) - 1];
+
+    let is = |error: &io::Error, errno: Errno| error.raw_os_error() == Some(errno.raw_os_error());
+    let mut tried = syscall::load(program, &mut []);
+    for _ in 1..TRIES {
+        match &tried {
+            Err(error) if is(&error.io_error, Errno::AGAIN) => tried = syscall::load(program, &mut []),
+            _ => break,
+        }
+    }
+    let error = match tried {
+        Err(error) if !is(&error.io_error, Errno::PERM) => error.io_error,
+        done => return done.map_err(|error| classify(&error)),
+    };
+    let mut log = Vec::new();
+    for bytes in LOG_BYTES {
+        log = vec![0; bytes];
+        match syscall::load(program, &mut log) {
+            Err(error) if is(&error.io_error, Errno::NOSPC) => {}
+            _ => break,
+        }
+    }
+    let log = log.split(|byte| *byte == 0).next().unwrap_or_default();
+    let log = String::from_utf8_lossy(log);
+    log::debug!("{}: {error}\n{log}", program.name);
+    if preconditions::locked_down() {
+        return Err(BpfError::LockedDown);
+    }
+    Err(BpfError::Refused { reason: last_words(&error, &log) })
 }
 
 /// There are kernels, hardened ones, that leave the threads of process 1 out of iterators. They must not go
@@ -198,8 +245,8 @@ fn read_all(mut file: File, deadline: Instant) -> Result<Vec<u8>, BpfError> {
     }
 }
 
-/// An error of aya's: EPERM wherever it hides, or what it says together with its causes.
-fn classify<E: Error + 'static>(error: &E) -> BpfError {
+/// An error of aya's, or of the kernel's: EPERM wherever it hides, or what it says together with its causes.
+pub fn classify<E: Error + 'static>(error: &E) -> BpfError {
     let mut said = error.to_string();
     let mut cause: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(error) = cause {
@@ -232,6 +279,8 @@ fn last_words(error: &io::Error, log: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use aya::programs::ProgramError;
+
     use super::*;
 
     #[test]

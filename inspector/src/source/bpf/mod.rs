@@ -20,6 +20,9 @@ mod object;
 mod offsets;
 mod preconditions;
 mod probe;
+mod program;
+mod syscall;
+mod vmlinux;
 
 use std::io;
 
@@ -84,6 +87,9 @@ pub enum BpfError {
         /// What it shows, and how to mend it.
         why: String,
     },
+    /// The kernel keeps its memory even from root, and so from every program that reads it.
+    #[error("the kernel is locked down (lockdown=confidentiality), and lets no eBPF program read its memory")]
+    LockedDown,
     /// The kernel refused both programs.
     #[error("the kernel's verifier refused the programs: {reason} (RUST_LOG=debug shows its log)")]
     Refused {

@@ -50,11 +50,14 @@ pub fn resolve(btf: &Btf<'_>, reader_level: Option<u32>) -> Result<(Layout, Vec<
     let task = |field, size| need("task_struct", field, size);
     let nsproxy = |field| need("nsproxy", field, POINTER);
     let inum = |structure| need(structure, "ns.inum", NUMBER);
+    let user_ns = |structure| need(structure, "user_ns", POINTER);
 
     let mut layout = Layout {
         reader_level: reader_level.unwrap_or(MISSING),
         task_flags: task("flags", NUMBER)?,
         task_exit_state: task("exit_state", NUMBER)?,
+        // Renamed, and shortened, in Linux 5.14.
+        task_state: task("__state", NUMBER).or_else(|_| task("state", LONG))?,
         task_start_boottime: task("start_boottime", LONG)?,
         task_comm: task("comm", 16)?,
         task_real_parent: task("real_parent", POINTER)?,
@@ -87,6 +90,17 @@ pub fn resolve(btf: &Btf<'_>, reader_level: Option<u32>) -> Result<(Layout, Vec<
         user_inum: inum("user_namespace")?,
         user_owner: need("user_namespace", "owner", NUMBER)?,
         cgroup_inum: inum("cgroup_namespace")?,
+        mnt_user_ns: user_ns("mnt_namespace")?,
+        uts_user_ns: user_ns("uts_namespace")?,
+        ipc_user_ns: user_ns("ipc_namespace")?,
+        pid_user_ns: user_ns("pid_namespace")?,
+        pid_parent: need("pid_namespace", "parent", POINTER)?,
+        net_user_ns: user_ns("net")?,
+        user_parent: need("user_namespace", "parent", POINTER)?,
+        cgroup_user_ns: user_ns("cgroup_namespace")?,
+        ns_common_inum: need("ns_common", "inum", NUMBER)?,
+        // From Linux 6.18.
+        ns_common_ns_id: need("ns_common", "ns_id", LONG).unwrap_or(MISSING),
         css_set_default: need("css_set", "dfl_cgrp", POINTER)?,
         css_cgroup: need("cgroup_subsys_state", "cgroup", POINTER)?,
         cgroup_kn: need("cgroup", "kn", POINTER)?,
@@ -101,12 +115,16 @@ pub fn resolve(btf: &Btf<'_>, reader_level: Option<u32>) -> Result<(Layout, Vec<
     };
 
     let mut gaps = Vec::new();
-    if let (Ok(time), Ok(for_children), Ok(inum)) =
-        (nsproxy("time_ns"), nsproxy("time_ns_for_children"), inum("time_namespace"))
-    {
+    if let (Ok(time), Ok(for_children), Ok(inum), Ok(user_ns)) = (
+        nsproxy("time_ns"),
+        nsproxy("time_ns_for_children"),
+        inum("time_namespace"),
+        user_ns("time_namespace"),
+    ) {
         layout.nsproxy_time = time;
         layout.nsproxy_time_for_children = for_children;
         layout.time_inum = inum;
+        layout.time_user_ns = user_ns;
     } else {
         gaps.push(Gap::detail(
             "time namespaces",

@@ -49,6 +49,12 @@ pub fn check_capabilities() -> Result<(), BpfError> {
     }
 }
 
+/// Whether the kernel keeps its memory even from root. To the verifier it is then as if the helpers that read it did not
+/// exist, and it says so in as many words.
+pub fn locked_down() -> bool {
+    fs::read_to_string("/sys/kernel/security/lockdown").is_ok_and(|modes| modes.contains("[confidentiality]"))
+}
+
 /// Why the kernel says EPERM to a process that has the capabilities.
 pub fn explain_refusal() -> String {
     let mut why =

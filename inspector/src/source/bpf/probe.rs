@@ -4,7 +4,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use super::load::{Reader, Variant};
-use super::{BpfError, object, preconditions};
+use super::{BpfError, object, preconditions, vmlinux};
 use crate::observation::Gap;
 use crate::source::Context;
 
@@ -43,7 +43,7 @@ pub fn probe(context: &Context) -> Report {
         .map(|bytes| object::identity(bytes).map_or_else(String::new, |found| found.source_sha256))
         .map_err(words);
     let btf =
-        fs::metadata("/sys/kernel/btf/vmlinux").map(|found| found.len()).map_err(|error| error.to_string());
+        fs::metadata(vmlinux::PATH).map(|found| found.len()).map_err(|error| error.to_string());
     let mut programs = Vec::new();
     let mut read = Err("no program is loaded".to_owned());
     let mut gaps = Vec::new();

@@ -13,6 +13,7 @@ use crate::observation::{
     Declaration, DeclaredContainer, DeclaredPod, Infra, Kind, Origin, Runtime, RuntimeState, SandboxNamespace,
 };
 use crate::source::oci::spec::Spec;
+use crate::state::cgroup;
 
 /// The kinds that a sandbox is made to share.
 const SHARED: [Kind; 5] = [Kind::Net, Kind::Ipc, Kind::Uts, Kind::Pid, Kind::User];
@@ -362,8 +363,10 @@ pub fn image(spec: &Spec) -> Option<String> {
         "io.kubernetes.cri.podsandbox.image-name",
         "io.kubernetes.cri-o.UserRequestedImage",
         "io.kubernetes.cri-o.ImageName",
+        "io.kubernetes.cri-o.Image",
     ];
-    annotation(spec, &names).filter(|name| !name.starts_with("sha256:")).map(str::to_owned)
+    let is_name = |name: &&str| !name.starts_with("sha256:") && !cgroup::is_id(name);
+    names.iter().find_map(|name| annotation(spec, &[name]).filter(is_name)).map(str::to_owned)
 }
 
 /// The sandbox that a specification's container belongs to.

@@ -2,16 +2,16 @@
 //! start time of a container's init, for the API's answer.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
 use super::declared::Daemon;
 use super::record::{HostConfig, Record};
-use crate::observation::{Gap, Task};
+use crate::observation::Gap;
 use crate::source::oci::bundle::{self, BundleFolder};
 use crate::source::oci::file::{Error, HostFiles};
+use crate::source::oci::process::Processes;
 use crate::source::oci::runc::RuncState;
 use crate::source::oci::spec::Spec;
 use crate::source::{Context, TaskScan};
@@ -155,7 +155,8 @@ impl<'a> Disk<'a> {
         let state = &mut record.state;
         let living = match &runc {
             Some(runc) => self
-                .starts_at(runc.init_process_pid, runc.init_process_start)
+                .processes()
+                .lives(runc.init_process_pid, Some(runc.init_process_start))
                 .then_some(runc.init_process_pid),
             None => (state.running && self.is_in_cgroup_of(state.pid, &record.id)).then_some(state.pid),
         };
@@ -192,33 +193,13 @@ impl<'a> Disk<'a> {
         })
     }
 
-    /// Whether the process of that pid started then, in clock ticks since boot.
-    pub fn starts_at(&self, pid: u32, start_ticks: u64) -> bool {
-        let ticks = match self.task(pid) {
-            Some(task) => Some(in_ticks(task.start_boottime_ns)),
-            // It may have started since the scan.
-            None => {
-                fs::read_to_string(self.context.host(format!("/proc/{pid}/stat"))).ok().and_then(|stat| {
-                    // The name, in parentheses, may hold anything; the start is the 20th field behind it.
-                    stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(19)?.parse().ok()
-                })
-            }
-        };
-        ticks == Some(start_ticks)
-    }
-
     fn is_in_cgroup_of(&self, pid: u32, id: &str) -> bool {
-        self.kernel_cgroup(pid).is_some_and(|path| cgroup::parse_all(path).any(|name| name.id == id))
+        self.processes().cgroup(pid).is_some_and(|path| cgroup::parse_all(path).any(|name| name.id == id))
     }
 
-    /// The cgroup of a process, by the scan.
-    pub fn kernel_cgroup(&self, pid: u32) -> Option<&'a str> {
-        self.task(pid)?.cgroup.as_deref()
-    }
-
-    fn task(&self, pid: u32) -> Option<&'a Task> {
-        let at = self.scan.tasks.binary_search_by_key(&pid, |task| task.pid).ok()?;
-        self.scan.tasks.get(at)
+    /// The processes of this host.
+    pub const fn processes(&self) -> Processes<'a> {
+        Processes::new(self.context, self.scan)
     }
 
     /// What a daemon with this data root is like.
@@ -250,9 +231,4 @@ fn data_root(spec: &Spec) -> Option<PathBuf> {
         let containers = folder.parent().filter(|path| is_container && path.ends_with("containers"))?;
         containers.parent().filter(|root| root.is_absolute()).map(Path::to_owned)
     })
-}
-
-/// Nanoseconds since boot in clock ticks, rounded as the kernel does.
-fn in_ticks(boottime_ns: u64) -> u64 {
-    boottime_ns / (1_000_000_000 / rustix::param::clock_ticks_per_second().clamp(1, 1_000_000_000))
 }

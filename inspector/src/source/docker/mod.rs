@@ -184,12 +184,12 @@ impl Collection<'_> {
         // runc's state may be of the incarnation before, or its pid have been used again.
         let state = self.disk.runc_state(id, gaps).filter(|state| {
             state.init_process_pid == container.pid
-                && self.disk.starts_at(container.pid, state.init_process_start)
+                && self.disk.processes().lives(container.pid, Some(state.init_process_start))
         });
         container.start_ticks = state.as_ref().map(|state| state.init_process_start);
         container.cgroup = state.as_ref().and_then(RuncState::cgroup).or_else(|| {
             let spec = self.disk.spec(id, gaps).and_then(|spec| spec.linux).map(|linux| linux.cgroups_path);
-            cgroup_of(id, spec.as_deref(), self.disk.kernel_cgroup(container.pid))
+            cgroup_of(id, spec.as_deref(), self.disk.processes().cgroup(container.pid))
         });
     }
 

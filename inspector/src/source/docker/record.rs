@@ -5,9 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
-use crate::source::oci::spec::null_as_default;
+use crate::source::oci::spec::{null_as_default, time};
 
 /// A container, by the API or by `config.v2.json`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -128,11 +128,4 @@ pub struct MountPoint {
     /// Writable.
     #[serde(rename = "RW")]
     pub writable: bool,
-}
-
-/// A time; `None` for Go's zero (the first second of the year 1, which stands for never) and for what is no time.
-fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<jiff::Timestamp>, D::Error> {
-    let text: Option<String> = Option::deserialize(deserializer)?;
-    let time = text.and_then(|text| text.parse().ok());
-    Ok(time.filter(|time: &jiff::Timestamp| *time > jiff::Timestamp::UNIX_EPOCH))
 }

@@ -26,7 +26,7 @@ use crate::source::{Context, RuntimeFacts, TaskScan, cri, node};
 const ROOT_TIME: Duration = Duration::from_secs(5);
 
 /// What is mounted into every container and is no volume.
-const NO_VOLUMES: [&str; 8] = [
+const NO_VOLUMES: [&str; 9] = [
     "/proc",
     "/sys",
     "/dev",
@@ -35,6 +35,7 @@ const NO_VOLUMES: [&str; 8] = [
     "/etc/hosts",
     "/etc/hostname",
     "/etc/resolv.conf",
+    "/run/.containerenv",
 ];
 
 /// A container and what its declarations come to.

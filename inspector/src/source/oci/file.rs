@@ -69,11 +69,11 @@ impl HostFiles {
         Self { root, owner }
     }
 
-    /// Reads one file; `None` where there is none.
+    /// Opens one file, and says how long it is; `None` where there is none.
     ///
     /// # Errors
     /// When it exists and is not to be read or believed.
-    pub fn read(&self, path: &Path) -> Result<Option<Vec<u8>>, Error> {
+    pub fn regular(&self, path: &Path) -> Result<Option<(File, u64)>, Error> {
         // Without waiting: a FIFO in its place must not stop the reader.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         let Some(file) = self.open(path, flags)? else { return Ok(None) };
@@ -84,9 +84,17 @@ impl HostFiles {
         if stat.st_uid != self.owner {
             return Err(Error::Owner(path.to_owned(), stat.st_uid));
         }
+        Ok(Some((File::from(file), u64::try_from(stat.st_size).unwrap_or_default())))
+    }
+
+    /// Reads one file; `None` where there is none.
+    ///
+    /// # Errors
+    /// When it exists and is not to be read or believed.
+    pub fn read(&self, path: &Path) -> Result<Option<Vec<u8>>, Error> {
+        let Some((file, _)) = self.regular(path)? else { return Ok(None) };
         let mut bytes = Vec::new();
-        File::from(file)
-            .take(MAX_BYTES + 1)
+        file.take(MAX_BYTES + 1)
             .read_to_end(&mut bytes)
             .map_err(|error| Error::Io(path.to_owned(), error.to_string()))?;
         if bytes.len() as u64 > MAX_BYTES { Err(Error::TooLong(path.to_owned())) } else { Ok(Some(bytes)) }

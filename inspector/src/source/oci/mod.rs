@@ -6,12 +6,12 @@
 
 pub mod bundle;
 mod collect;
-mod crun;
+pub mod crun;
 pub mod file;
 pub mod process;
-mod roots;
+pub mod roots;
 pub mod runc;
-mod runsc;
+pub mod runsc;
 pub mod spec;
 
 pub use collect::collect;

@@ -7,7 +7,6 @@
 
 mod parse;
 
-use std::collections::HashMap;
 use std::ffi::CStr;
 use std::fs::File;
 use std::io::Read;
@@ -18,7 +17,8 @@ use std::time::Instant;
 use rustix::fs::{Mode, OFlags, openat, readlinkat_raw};
 use rustix::io::Errno;
 
-use crate::observation::{Gap, Inodes, Kind, Task};
+use crate::observation::{Gap, Kind, Task};
+use crate::source::nsfs::Facts;
 use crate::source::{Context, TaskScan};
 use parse::{Stat, Status};
 
@@ -51,8 +51,8 @@ struct Walk {
     path: String,
     /// The reader's view of the initial PID namespace: only there does /proc count levels from zero.
     sees_initial_pid_namespace: bool,
-    /// Owners of user namespaces, by inode: asking costs an open and an ioctl each.
-    user_namespace_owners: HashMap<u32, Option<u32>>,
+    /// What the kernel says of the namespaces that were met: asking costs an open and some ioctls for each.
+    facts: Facts,
     buffer: Vec<u8>,
     denied: u64,
     denied_example: Option<(u32, Errno)>,
@@ -70,7 +70,7 @@ impl Walk {
             root,
             path: path.display().to_string(),
             sees_initial_pid_namespace: false,
-            user_namespace_owners: HashMap::new(),
+            facts: Facts::default(),
             buffer: Vec::with_capacity(4096),
             denied: 0,
             denied_example: None,
@@ -113,6 +113,7 @@ impl Walk {
             self.process(*pid, &mut scan.tasks);
         }
         scan.unreadable += self.denied;
+        scan.namespaces = self.facts.into_sorted();
         if let (1, Some((1, errno)), true) =
             (self.denied, self.denied_example, self.sees_initial_pid_namespace)
         {
@@ -133,7 +134,7 @@ impl Walk {
     /// Reads one process and its differing threads. A process that leaves meanwhile is no gap: it is gone.
     fn process(&mut self, pid: u32, tasks: &mut Vec<Task>) {
         let Ok(directory) = open_directory(self.root.as_fd(), &number(pid)) else { return };
-        let Some((leader, threads)) = self.task(directory.as_fd(), pid, pid, None) else { return };
+        let Some((leader, threads)) = self.task(directory.as_fd(), pid, pid) else { return };
         let position = tasks.len();
         tasks.push(leader);
         if threads > 1 {
@@ -154,7 +155,6 @@ impl Walk {
             }
             let Ok(directory) = open_directory(folder.as_fd(), entry.file_name()) else { continue };
             let Some(leader) = tasks.get(position) else { return };
-            let known = (leader.namespaces, leader.user_namespace_owner);
             let same = |thread: &Task| {
                 (thread.namespaces, thread.pid_for_children, thread.time_for_children)
                     == (leader.namespaces, leader.pid_for_children, leader.time_for_children)
@@ -164,7 +164,7 @@ impl Walk {
             if Self::namespaces(directory.as_fd(), &mut links).is_err() || same(&links) {
                 continue;
             }
-            if let Some((thread, _)) = self.task(directory.as_fd(), tid, tgid, Some(known)) {
+            if let Some((thread, _)) = self.task(directory.as_fd(), tid, tgid) {
                 tasks.push(thread);
             }
         }
@@ -172,13 +172,7 @@ impl Walk {
     }
 
     /// Reads one task; `None` when it has gone. Also gives its number of threads.
-    fn task(
-        &mut self,
-        directory: BorrowedFd<'_>,
-        pid: u32,
-        tgid: u32,
-        leader: Option<(Inodes, Option<u32>)>,
-    ) -> Option<(Task, u32)> {
+    fn task(&mut self, directory: BorrowedFd<'_>, pid: u32, tgid: u32) -> Option<(Task, u32)> {
         self.read(directory, c"stat").ok()?;
         let stat = Stat::parse(&self.buffer)?;
         self.read(directory, c"status").ok()?;
@@ -193,9 +187,11 @@ impl Walk {
             kernel_thread: stat.flags & parse::PF_KTHREAD != 0,
             zombie: matches!(stat.state, b'Z' | b'X' | b'x'),
             threads: Some(stat.threads),
-            pid_inside: status.pid_inside,
-            pid_namespace_init: pid == tgid && status.pid_inside == Some(1),
-            level: status.levels.filter(|_| self.sees_initial_pid_namespace),
+            pid_inside: status.pid_inside(),
+            pids_below: status.pids_below().to_vec(),
+            state: Some(char::from(stat.state)),
+            pid_namespace_init: pid == tgid && status.pid_inside() == Some(1),
+            level: status.levels().filter(|_| self.sees_initial_pid_namespace),
             ..Task::default()
         };
         match Self::namespaces(directory, &mut task) {
@@ -206,10 +202,9 @@ impl Walk {
             }
             Err(_) => return None,
         }
-        task.user_namespace_owner = task.namespaces.get(Kind::User).and_then(|inode| match leader {
-            Some((namespaces, owner)) if namespaces.get(Kind::User) == Some(inode) => owner,
-            _ => self.user_namespace_owner(directory, inode),
-        });
+        self.ask_about_namespaces(directory, &task);
+        task.user_namespace_owner =
+            task.namespaces.get(Kind::User).and_then(|inode| self.facts.owner_uid(inode));
         if self.read(directory, c"cgroup").is_ok() {
             task.cgroup = parse::cgroup(&self.buffer);
         }
@@ -234,15 +229,24 @@ impl Walk {
         Ok(())
     }
 
-    fn user_namespace_owner(&mut self, directory: BorrowedFd<'_>, inode: u32) -> Option<u32> {
-        if let Some(owner) = self.user_namespace_owners.get(&inode) {
-            return *owner;
+    /// Asks the kernel about those of the task's namespaces that no task before it was in. One that cannot be opened (the
+    /// task has left, or left it) is asked about at the next task that is in it.
+    fn ask_about_namespaces(&mut self, directory: BorrowedFd<'_>, task: &Task) {
+        let own =
+            Kind::ALL.into_iter().zip(LINKS).map(|(kind, link)| (kind, link, task.namespaces.get(kind)));
+        let children = [
+            (Kind::Pid, c"ns/pid_for_children", task.pid_for_children),
+            (Kind::Time, c"ns/time_for_children", task.time_for_children),
+        ];
+        for (kind, link, inode) in own.chain(children) {
+            if inode.is_none_or(|inode| self.facts.has(kind, inode)) {
+                continue;
+            }
+            if let Ok(namespace) = openat(directory, link, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) {
+                // Under the inode that is open now, should it not be this one any more.
+                self.facts.add(kind, namespace.as_fd());
+            }
         }
-        let owner = openat(directory, c"ns/user", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-            .ok()
-            .and_then(|namespace| owner_uid(namespace.as_fd()));
-        self.user_namespace_owners.insert(inode, owner);
-        owner
     }
 
     /// Reads a small file below `directory` into the buffer.
@@ -263,16 +267,6 @@ fn read_inode(directory: BorrowedFd<'_>, link: &CStr) -> Result<u32, Errno> {
     let mut buffer = [std::mem::MaybeUninit::<u8>::uninit(); 64];
     let (target, _) = readlinkat_raw(directory, link, &mut buffer)?;
     parse::inode(target).ok_or(Errno::INVAL)
-}
-
-/// The uid that owns a user namespace (`NS_GET_OWNER_UID`, Linux 4.11), as the reader's user namespace numbers it.
-fn owner_uid(namespace: BorrowedFd<'_>) -> Option<u32> {
-    /// `_IO(0xb7, 0x4)`, from include/uapi/linux/nsfs.h.
-    const NS_GET_OWNER_UID: rustix::ioctl::Opcode = 0xb704;
-    // SAFETY: NS_GET_OWNER_UID writes one uid_t (u32) through the pointer, which is what this getter offers it.
-    let owner =
-        unsafe { rustix::ioctl::ioctl(namespace, rustix::ioctl::Getter::<NS_GET_OWNER_UID, u32>::new()) };
-    owner.ok()
 }
 
 fn number(number: u32) -> std::ffi::CString {

@@ -41,10 +41,8 @@ impl Stat {
 pub(super) struct Status {
     /// The real uid.
     pub uid: Option<u32>,
-    /// The pid in the innermost namespace.
-    pub pid_inside: Option<u32>,
-    /// Levels of PID namespaces between the reader's and the task's.
-    pub levels: Option<u32>,
+    /// The pid in each namespace from that of this /proc down to the innermost; empty where it does not say.
+    pub pids: Vec<u32>,
 }
 
 impl Status {
@@ -56,16 +54,26 @@ impl Status {
             if let Some(uids) = line.strip_prefix("Uid:") {
                 status.uid = uids.split_ascii_whitespace().next().and_then(|uid| uid.parse().ok());
             } else if let Some(pids) = line.strip_prefix("NSpid:") {
-                let mut count = 0u32;
-                for pid in pids.split_ascii_whitespace() {
-                    status.pid_inside = pid.parse().ok();
-                    count += 1;
-                }
-                status.levels = count.checked_sub(1);
+                status.pids = pids.split_ascii_whitespace().map_while(|pid| pid.parse().ok()).collect();
                 break;
             }
         }
         status
+    }
+
+    /// The pid in the innermost namespace.
+    pub(super) fn pid_inside(&self) -> Option<u32> {
+        self.pids.last().copied()
+    }
+
+    /// Levels of PID namespaces between that of this /proc and the task's.
+    pub(super) fn levels(&self) -> Option<u32> {
+        u32::try_from(self.pids.len().checked_sub(1)?).ok()
+    }
+
+    /// The pids below that of this /proc.
+    pub(super) fn pids_below(&self) -> &[u32] {
+        self.pids.get(1..).unwrap_or_default()
     }
 }
 
@@ -131,11 +139,22 @@ mod tests {
     }
 
     #[test]
-    fn status_gives_uid_and_innermost_pid() {
+    fn status_gives_uid_and_the_pid_on_every_level() {
         let status =
             Status::parse(b"Name:\tx\\nUid:\\t7\nUid:\t1000\t0\t0\t0\nNSpid:\t4242\t17\t1\nThreads:\t1\n");
-        assert_eq!(status, Status { uid: Some(1000), pid_inside: Some(1), levels: Some(2) });
-        assert_eq!(Status::parse(b""), Status::default());
+        assert_eq!(status, Status { uid: Some(1000), pids: vec![4242, 17, 1] });
+        assert_eq!(
+            (status.pid_inside(), status.levels(), status.pids_below()),
+            (Some(1), Some(2), &[17, 1][..])
+        );
+        let status = Status::parse(b"NSpid:\t4242\n");
+        assert_eq!(
+            (status.pid_inside(), status.levels(), status.pids_below()),
+            (Some(4242), Some(0), &[][..])
+        );
+        let status = Status::parse(b"");
+        assert_eq!((status.pid_inside(), status.levels(), status.pids_below()), (None, None, &[][..]));
+        assert_eq!(status, Status::default());
     }
 
     #[test]

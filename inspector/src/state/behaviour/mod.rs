@@ -32,11 +32,17 @@ const INITS: [&str; 6] = ["tini", "tini-static", "docker-init", "catatonit", "po
 const MULTI_CALL: [&str; 3] = ["busybox", "toybox", "coreutils"];
 const SHELLS: [&str; 7] = ["sh", "dash", "bash", "ash", "ksh", "mksh", "zsh"];
 
-/// CPU time that says nothing: to start (link, parse a script, set up signals) costs a few milliseconds, more on a
-/// slow or busy machine.
-const STARTUP_CPU_MS: u64 = 100;
-/// … and one part in this many of its age: tini and `tail -f` wake once a second for some 20 µs (1 in 50,000); a
-/// server that answers even one request a second uses more than 1 in 2,000.
+/// CPU time that says nothing at any age: to start (link, parse a script, set up signals) costs a few milliseconds, and
+/// the runtime's own work before its exec, which counts as this process's, some tens.
+const START_UP_MS: u64 = 100;
+/// How much longer the same start takes elsewhere (an emulated node needs 800 ms for it) cannot be told from here. But
+/// whoever only starts and then waits has soon waited for longer than it ran, and whoever is busy has not: one part in
+/// this many of its age …
+const START_UP_SHARE: u64 = 2;
+/// … up to this much. From then on CPU time does not grow with a start's age any more.
+const SLOW_START_UP_MS: u64 = 3_000;
+/// What it may use later is one part in this many of its age: tini and `tail -f` wake once a second for some 20 µs (1 in
+/// 50,000); a server that answers even one request a second uses more than 1 in 2,000.
 const IDLE_SHARE: u64 = 2_000;
 /// A shell that starts a `sleep` every second spends about 1 ms on each: that alone is 1 in 1,000.
 const LOOP_SHARE: u64 = 100;
@@ -186,7 +192,7 @@ fn judge_sleepers_parent(
         Class::Pause => Part::Sleeper(format!("{}, and its script only sleeps", describe(task, behaviour))),
         // Its children so far, all of them, used next to no time: a job of any kind would show.
         Class::Unknown => match behaviour.reaped_cpu_ms {
-            Some(reaped) if reaped <= allowance_ms(task, now_boottime_ns, LOOP_SHARE) => {
+            Some(reaped) if reaped <= START_UP_MS + age_ms(task, now_boottime_ns) / LOOP_SHARE => {
                 Part::Sleeper(format!("{}, and its children only slept", describe(task, behaviour)))
             }
             Some(reaped) => Part::Works(format!("a shell whose children used {reaped} ms of CPU time")),
@@ -220,8 +226,10 @@ fn unreadable(wait: &Wait) -> Option<String> {
     }
 }
 
+/// The CPU time of a start, on however slow a machine, and of next to nothing since.
 fn allowance_ms(task: &Task, now_boottime_ns: u64, share: u64) -> u64 {
-    STARTUP_CPU_MS + age_ms(task, now_boottime_ns) / share
+    let age_ms = age_ms(task, now_boottime_ns);
+    (age_ms / START_UP_SHARE).clamp(START_UP_MS, SLOW_START_UP_MS) + age_ms / share
 }
 
 fn age_ms(task: &Task, now_boottime_ns: u64) -> u64 {

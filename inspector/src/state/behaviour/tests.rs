@@ -85,16 +85,6 @@ fn single_processes() {
             Application,
         ),
         (
-            "100 ms and 1/2000 of an hour",
-            with(one("pause", "pause", Signal), |b| b.cpu_ms = Some(1900)),
-            Pause,
-        ),
-        (
-            "more CPU time than that",
-            with(one("pause", "pause", Signal), |b| b.cpu_ms = Some(1901)),
-            Application,
-        ),
-        (
             "orphans that it reaped",
             with(one("pause", "pause", Signal), |b| b.reaped_cpu_ms = Some(HOUR)),
             Pause,
@@ -135,6 +125,70 @@ fn single_processes() {
         assert_eq!(verdict.class, class, "{what}: {}", verdict.why);
         assert!(!verdict.why.is_empty());
     }
+}
+
+/// CPU time by age: what a slow machine makes of a start is no work, and work is no slow start.
+#[test]
+fn cpu_time_and_age() {
+    use Class::{Application, Pause};
+    use Wait::{Children, Signal, TimedSignal};
+    let pause = |wait: Wait| process(10, 1, "pause", "pause", &[wait]);
+    let shell =
+        || vec![process(10, 1, "sh", "dash", &[Children]), process(20, 10, "sleep", "sleep", &[Wait::Sleep])];
+    let loop_ = ["sh", "-c", "while true; do sleep 1h; done"];
+    type Case<'a> = (&'a str, Vec<(Task, Behaviour)>, &'a [&'a str], u64, u64, Class);
+    // What, its processes and its command; the first one's age and CPU time in ms.
+    let table: Vec<Case<'_>> = vec![
+        ("just started", vec![pause(Signal)], &[], 0, 100, Pause),
+        ("just started, on a slow machine", vec![pause(Signal)], &[], 1_600, 800, Pause),
+        ("young, on a slow machine", vec![pause(Signal)], &[], 10_000, 2_900, Pause),
+        ("as old as it was busy", vec![pause(Signal)], &[], 1_000, 1_000, Application),
+        (
+            "busy from its start, caught between two signals",
+            vec![pause(Signal)],
+            &[],
+            60_000,
+            30_000,
+            Application,
+        ),
+        ("a busy loop", vec![pause(call("running"))], &[], 3_600_000, 3_590_000, Application),
+        ("a busy loop that has just started", vec![pause(call("running"))], &[], 10, 10, Application),
+        ("old and idle, started on a slow machine", vec![pause(Signal)], &[], 86_400_000, 2_000, Pause),
+        ("old and idle, started on a fast one", vec![pause(Signal)], &[], 86_400_000, 3, Pause),
+        (
+            "a second of work in every minute of a day",
+            vec![pause(Signal)],
+            &[],
+            86_400_000,
+            1_440_000,
+            Application,
+        ),
+        ("a start and 1/2000 of an hour", vec![pause(Signal)], &[], 3_600_000, 4_800, Pause),
+        ("more CPU time than that", vec![pause(Signal)], &[], 3_600_000, 4_801, Application),
+        (
+            "tini for a year",
+            vec![process(9, 1, "tini", "tini", &[TimedSignal])],
+            &[],
+            31_536_000_000,
+            700_000,
+            Pause,
+        ),
+        ("a shell that starts a sleep every second", shell(), &loop_, 3_600_000, 36_000, Pause),
+        ("a shell that does more", shell(), &loop_, 3_600_000, 60_000, Application),
+    ];
+    for (what, mut processes, command, age_ms, cpu_ms, class) in table {
+        // The observation's time is the same for all.
+        processes[0].0.start_boottime_ns = (400 * 24 * HOUR) - age_ms * 1_000_000;
+        processes[0].1.cpu_ms = Some(cpu_ms);
+        let pairs: Vec<_> = processes.iter().map(|(task, behaviour)| (task, Some(behaviour))).collect();
+        let command: Vec<String> = command.iter().map(|word| (*word).to_owned()).collect();
+        let verdict = classify(&pairs, &command, 400 * 24 * HOUR);
+        assert_eq!(verdict.class, class, "{what}: {}", verdict.why);
+    }
+    // What its children used is no start of its own.
+    let mut jobs = shell();
+    jobs[0].1.reaped_cpu_ms = Some(37_000);
+    assert_eq!(class_of(&jobs, &[]).class, Application);
 }
 
 #[test]

@@ -5,12 +5,14 @@
 //   helper stray                  a thread in a network namespace of its own
 //   helper zombie KINDS           a process in new namespaces, dead and not reaped; prints its pid
 //   helper later KINDS            a process whose children will be in new namespaces (pid, time), and that has none
+//   helper hold PID KINDS         a process that keeps the namespaces of PID open and is in none of them
+//   helper socket                 a process with a socket of a network namespace that it has left; prints its inode
 //   helper leaderless             a process whose main thread has exited
 //   helper crowd N                N processes that sleep
 //   helper churn                  processes that come and go as fast as they can
 //   helper comm HEX               a process whose comm is these bytes
 //
-// KINDS: a list like net,ipc. `new` and `join` print CMD's pid, the others "ready". What `new`, `join`
+// KINDS: a list like net,ipc. `new` and `join` print CMD's pid, the others "ready" or as said. What `new`, `join`
 // and `crowd` start dies with them.
 #define _GNU_SOURCE
 #include <errno.h>
@@ -23,6 +25,8 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -106,20 +110,45 @@ static int start(int flags) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
+static int open_namespace(const char *pid, const char *name) {
+  char path[64];
+  snprintf(path, sizeof path, "/proc/%s/ns/%s", pid, name);
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0)
+    die(path);
+  return fd;
+}
+
 static int join_and_start(const char *pid, int flags) {
   for (int i = 0; i < KINDS; i++) {
     if (!(flags & kinds[i].flag))
       continue;
-    char path[64];
-    snprintf(path, sizeof path, "/proc/%s/ns/%s", pid, kinds[i].name);
-    joined[i] = open(path, O_RDONLY | O_CLOEXEC);
-    if (joined[i] < 0)
-      die(path);
+    joined[i] = open_namespace(pid, kinds[i].name);
     // Decides where children are born; this process itself stays where it is.
     if (kinds[i].flag == CLONE_NEWPID && setns(joined[i], CLONE_NEWPID) < 0)
       die("setns pid");
   }
   return start(0);
+}
+
+__attribute__((noreturn)) static void hold(const char *pid, int flags) {
+  for (int i = 0; i < KINDS; i++)
+    if (flags & kinds[i].flag)
+      open_namespace(pid, kinds[i].name);
+  say("ready");
+  wait_forever();
+}
+
+__attribute__((noreturn)) static void leave_socket(void) {
+  struct stat made;
+  int old = open_namespace("self", "net");
+  if (unshare(CLONE_NEWNET) < 0 || stat("/proc/self/ns/net", &made) < 0 || socket(AF_UNIX, SOCK_STREAM, 0) < 0 ||
+      setns(old, CLONE_NEWNET) < 0)
+    die("socket");
+  close(old);
+  printf("%lu\n", (unsigned long)made.st_ino);
+  fflush(stdout);
+  wait_forever();
 }
 
 static int end(void *unused) {
@@ -218,6 +247,10 @@ int main(int argc, char **argv) {
     say("ready");
     wait_forever();
   }
+  if (!strcmp(what, "hold") && argc > 3)
+    hold(argv[2], flags_of(argv[3]));
+  if (!strcmp(what, "socket"))
+    leave_socket();
   if (!strcmp(what, "leaderless")) {
     pthread_create(&thread, NULL, stay, NULL);
     pthread_exit(NULL);

@@ -20,14 +20,36 @@ impl Output {
     }
 
     fn task(&mut self, pid: u32, flags: u32, v2: u64, pids: u64, comm: &[u8]) -> &mut Self {
-        self.header(kind::TASK, 128);
+        self.nested(pid, flags, v2, pids, comm, 0, &[])
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "a record has this many fields")]
+    fn nested(
+        &mut self,
+        pid: u32,
+        flags: u32,
+        v2: u64,
+        pids: u64,
+        comm: &[u8],
+        state: u32,
+        below: &[u32],
+    ) -> &mut Self {
+        self.header(kind::TASK, 128 + 4 * u32::try_from(below.len()).unwrap());
         self.longs(&[5_000_000_007, v2, pids]);
         self.words(&[pid, pid, 1, flags, 2, 7, 3, 1000, 1001]);
         self.words(&[11, 12, 13, 14, 15, 16, 17, 18, 19, 20]);
         let mut name = [0; 16];
         name[..comm.len()].copy_from_slice(comm);
         self.0.extend_from_slice(&name);
-        self.words(&[0]);
+        self.words(&[state]);
+        self.words(below);
+        self
+    }
+
+    fn namespace(&mut self, kind: u32, inode: u32, owner: u32, parent: u32, id: u64) -> &mut Self {
+        self.header(kind::NAMESPACE, 32);
+        self.words(&[kind, inode, owner, parent]);
+        self.longs(&[id]);
         self
     }
 
@@ -41,8 +63,12 @@ impl Output {
     }
 
     fn end(&mut self, tasks: u64, cgroups: u64) -> Vec<u8> {
-        self.header(kind::END, 32);
-        self.longs(&[tasks, cgroups, 9]);
+        self.end_with(tasks, cgroups, 0)
+    }
+
+    fn end_with(&mut self, tasks: u64, cgroups: u64, namespaces: u64) -> Vec<u8> {
+        self.header(kind::END, 40);
+        self.longs(&[tasks, cgroups, namespaces, 9]);
         std::mem::take(&mut self.0)
     }
 }
@@ -51,8 +77,10 @@ fn small() -> Vec<u8> {
     Output::default()
         .cgroup(0, 3, 1, b"a\xffb")
         .cgroup(0, 1, 0, b"")
-        .task(42, flags::PID_NAMESPACE_INIT, 3, 0, b"x\x1b[2J")
-        .end(1, 2)
+        .namespace(3, 14, 15, 13, 77)
+        .namespace(5, 15, 0, 0, 0)
+        .nested(42, flags::PID_NAMESPACE_INIT, 3, 0, b"x\x1b[2J", 1, &[9, 7])
+        .end_with(1, 2, 2)
 }
 
 #[test]
@@ -71,8 +99,8 @@ fn every_field_arrives_where_it_belongs() {
         threads: Some(3),
         level: Some(2),
         pid_inside: Some(7),
-        pids_below: Vec::new(),
-        state: None,
+        pids_below: vec![9, 7],
+        state: Some('S'),
         namespaces: observation::Inodes::from_iter(Kind::ALL.into_iter().zip(11..=18)),
         pid_for_children: Some(19),
         time_for_children: Some(20),
@@ -81,6 +109,14 @@ fn every_field_arrives_where_it_belongs() {
         cgroup_id: Some(3),
     };
     assert_eq!(scan.tasks, [expected]);
+    let (pid, user) = (Kind::Pid, Kind::User);
+    assert_eq!(
+        scan.namespaces,
+        [
+            NamespaceFact { kind: pid, inode: 14, owner: Some(15), parent: Some(13), id: Some(77) },
+            NamespaceFact { kind: user, inode: 15, owner: None, parent: None, id: None },
+        ]
+    );
     assert_eq!((scan.unreadable, scan.gaps.len()), (0, 0));
 }
 
@@ -132,6 +168,47 @@ fn in_order_without_duplicates_or_the_reaped() {
 }
 
 #[test]
+fn states_are_the_letters_of_proc() {
+    for (state, expected) in [
+        (0, 'R'),
+        (1, 'S'),
+        (2, 'D'),
+        (4 | 0x100, 'T'),
+        (8 | 0x100, 't'),
+        (0x80 | 0x20, 'Z'),
+        (0x80 | 0x10, 'X'),
+        (0x40, 'P'),
+        (2 | 0x400, 'I'),
+        (2 | 0x400 | 0x2000, 'I'), // freezable, as kernel threads are
+        (1 | 0x2000, 'S'),
+        (0x8000, 'D'),             // frozen
+        (2 | 0x400 | 0x1000, 'D'), // waits for a sleeping spin lock
+        (0x200, 'R'),              // being woken
+        (!(0x8000 | 0x1000 | 0x400), 'P'),
+    ] {
+        assert_eq!(letter(state), expected, "{state:#x}");
+    }
+}
+
+#[test]
+fn what_was_told_last_of_a_namespace_stands_and_the_unfinished_is_said() {
+    let mut output = Output::default();
+    output
+        .cgroup(0, 1, 0, b"")
+        .namespace(4, 21, 15, 0, 5)
+        .task(7, flags::NAMESPACES_TOO_DEEP, 1, 0, b"")
+        .namespace(4, 21, 16, 0, 6);
+    let scan = decode(&output.end_with(1, 1, 2)).unwrap();
+    assert_eq!(scan.namespaces.len(), 1);
+    assert_eq!((scan.namespaces[0].owner, scan.namespaces[0].id), (Some(16), Some(6)));
+    let [gap] = scan.gaps.as_slice() else { panic!("{:?}", scan.gaps) };
+    assert!(gap.what.contains("1 tasks") && !gap.could_change_verdict, "{gap:?}");
+
+    let unknown = Output::default().namespace(8, 21, 0, 0, 0).end_with(0, 0, 1);
+    assert!(matches!(decode(&unknown), Err(DecodeError::NoRecord { .. })), "a ninth kind");
+}
+
+#[test]
 fn what_is_cut_or_miscounted_is_no_answer() {
     let whole = small();
     for length in 0..whole.len() {
@@ -145,6 +222,10 @@ fn what_is_cut_or_miscounted_is_no_answer() {
     assert_eq!(
         decode(&output.cgroup(0, 1, 0, b"").end(0, 0)).unwrap_err(),
         DecodeError::Miscounted { what: "cgroups", counted: 0, read: 1 }
+    );
+    assert_eq!(
+        decode(&Output::default().namespace(4, 21, 0, 0, 0).end(0, 0)).unwrap_err(),
+        DecodeError::Miscounted { what: "namespaces", counted: 0, read: 1 }
     );
     let mut more = whole.clone();
     more.extend_from_slice(&whole);
