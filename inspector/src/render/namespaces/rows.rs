@@ -74,7 +74,7 @@ fn row(out: &mut Vec<u8>, row: &NamespaceRow<'_>) {
     });
     object.list("holders", &row.holders, holder);
     if !row.for_children.is_empty() {
-        object.list("forChildren", &row.for_children, |out, pid, _| object::number(out, u64::from(*pid)));
+        object.list("forChildren", row.for_children, |out, pid, _| object::number(out, u64::from(*pid)));
     }
     object.close();
 }
