@@ -96,7 +96,9 @@ impl Who {
             names.push((name, number));
         }
         let rank = who.name_pods(names);
-        let units = model.units;
+        let Model { units, index, links, .. } = model;
+        // What comes now needs the room.
+        drop((index, links));
         let numbers = who.add_members(&units.list, &pod_of_unit, &rank);
         let in_namespace = members_of(observation, &units, &numbers, position);
         for (_, pod) in &mut pods_in {
