@@ -39,5 +39,11 @@ pub use probe::{ProgramReport, Report, probe};
 
 /// Loads, reads once, unloads. Whoever reads again keeps a [`Reader`].
 pub fn read_tasks(context: &Context) -> Result<TaskScan, BpfError> {
-    Reader::open(context)?.read(context)
+    let start = std::time::Instant::now();
+    let mut reader = Reader::open(context)?;
+    let load_ms = start.elapsed().as_secs_f64() * 1e3;
+    let scan = reader.read(context)?;
+    let read_ms = start.elapsed().as_secs_f64() * 1e3 - load_ms;
+    log::info!("the eBPF iterator took {load_ms:.1} ms to load and {read_ms:.1} ms to read");
+    Ok(scan)
 }
