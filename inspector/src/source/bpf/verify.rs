@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use rustix::io::Errno;
 
 use super::error::{BpfError, classify};
+use super::preconditions;
 use super::syscall::{self, IteratorProgram};
 
 /// Has the kernel verify a program. Why it refuses is asked in a second try: to write it down takes its time.
