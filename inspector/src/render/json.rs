@@ -3,7 +3,9 @@
 //! A string in JSON is what it was, and parsing gives it back exactly; but whatever could act on a terminal
 //! ([`is_plain`] says what) is written as `\uXXXX`, so that `cat` of an output file shows text and does nothing.
 
-use std::io::{self, BufWriter, Write};
+pub mod object;
+
+use std::io::{self, Write};
 
 use serde::Serialize;
 use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter};
@@ -15,21 +17,15 @@ pub fn pretty(value: &impl Serialize) -> serde_json::Result<String> {
     write(value, PrettyFormatter::new())
 }
 
-/// Writes the value as [`pretty`] does, piece by piece: for what is too large to be held as one string.
-///
-/// # Errors
-/// If `out` fails ([`serde_json::Error::is_io`]), or a broken type cannot be serialized.
-pub fn stream(value: &impl Serialize, out: &mut dyn Write) -> serde_json::Result<()> {
-    // Thousands of little pieces a row: they are gathered before they go through the pointer.
-    let mut out = BufWriter::with_capacity(64 * 1024, out);
-    value
-        .serialize(&mut serde_json::Serializer::with_formatter(&mut out, Escaping(PrettyFormatter::new())))?;
-    out.write_all(b"\n").and_then(|()| out.flush()).map_err(serde_json::Error::io)
-}
-
 /// The value on one line, with its line end.
 pub fn line(value: &impl Serialize) -> serde_json::Result<String> {
     write(value, CompactFormatter)
+}
+
+/// Appends one string, quoted.
+fn string(out: &mut Vec<u8>, text: &str) {
+    // Writing to memory does not fail, nor does a string.
+    let _ = text.serialize(&mut serde_json::Serializer::with_formatter(out, Escaping(CompactFormatter)));
 }
 
 fn write(value: &impl Serialize, layout: impl Formatter) -> serde_json::Result<String> {
@@ -47,9 +43,6 @@ impl<F: Formatter> Formatter for Escaping<F> {
     /// Gets what is left between the escapes that JSON itself asks for (`"`, `\` and C0).
     fn write_string_fragment<W: ?Sized + Write>(&mut self, out: &mut W, fragment: &str) -> io::Result<()> {
         let mut rest = fragment;
-        if rest.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
-            return out.write_all(rest.as_bytes());
-        }
         while let Some((at, c)) = rest.char_indices().find(|&(_, c)| !is_plain(c)) {
             out.write_all(&rest.as_bytes()[..at])?;
             for unit in c.encode_utf16(&mut [0; 2]) {

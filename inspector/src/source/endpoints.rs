@@ -38,7 +38,11 @@ impl Endpoints {
         }
         let is_socket =
             |path: &PathBuf| path.symlink_metadata().is_ok_and(|data| data.file_type().is_socket());
-        let sockets = usual.iter().map(|path| context.host(path)).filter(is_socket).collect();
+        // /var/run is a link to /run almost everywhere: whoever listens there is asked once. And that of a mounted host
+        // leads back into the reader's own files.
+        let linked = context.host("/var/run").is_symlink();
+        let usual = usual.iter().filter(|path| !(linked && path.starts_with("/var/run/")));
+        let sockets = usual.map(|path| context.host(path)).filter(is_socket).collect();
         Self { sockets, folders: Vec::new(), named: false }
     }
 
@@ -46,5 +50,37 @@ impl Endpoints {
     #[must_use]
     pub const fn trust(&self) -> Trust {
         if self.named { Trust::Anyone } else { Trust::Root }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+    use std::os::unix::net::UnixListener;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::source::Options;
+
+    #[test]
+    fn who_listens_at_run_is_not_asked_again_at_var_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::create_dir_all(path("run")).unwrap();
+        fs::create_dir_all(path("var")).unwrap();
+        symlink("../run", path("var/run")).unwrap();
+        let _listener = UnixListener::bind(path("run/one.sock")).unwrap();
+        fs::write(path("run/file.sock"), "").unwrap();
+        let options = Options { host_root: folder.path().to_owned(), ..Options::default() };
+        let context = Context { options, deadline: Instant::now() + Duration::from_secs(60) };
+        let usual = ["/run/one.sock", "/var/run/one.sock", "/run/none.sock", "/run/file.sock"];
+        let found = || Endpoints::of(&context, Runtime::Podman, &usual).sockets;
+        assert_eq!(found(), [path("run/one.sock")]);
+        // A folder of its own is another place.
+        fs::remove_file(path("var/run")).unwrap();
+        fs::create_dir_all(path("var/run")).unwrap();
+        let _other = UnixListener::bind(path("var/run/one.sock")).unwrap();
+        assert_eq!(found(), [path("run/one.sock"), path("var/run/one.sock")]);
     }
 }

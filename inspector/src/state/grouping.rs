@@ -176,20 +176,19 @@ fn join_sharers(units: &Units<'_>, index: &Index<'_>, observation: &Observation,
         }
     }
     for kind in Kind::POD {
-        let mut members: BTreeMap<u32, Vec<UnitId>> = BTreeMap::new();
+        let mut members: Vec<(u32, UnitId)> = Vec::new();
         for (index, unit) in units.list.iter().enumerate() {
-            if let Some(inode) = unit.namespaces.get(kind) {
-                members.entry(inode).or_default().push(index);
-            }
             // Processes of an unmanaged group may have gone further down: they still tie it together.
-            for task in unit.tasks.iter().filter(|_| unit.runtime.is_none()) {
-                members.entry(task.namespaces.get(kind).unwrap_or_default()).or_default().push(index);
-            }
+            let below = unit.tasks.iter().filter(|_| unit.runtime.is_none());
+            let below = below.filter_map(|task| task.namespaces.get(kind));
+            let inodes = unit.namespaces.get(kind).into_iter().chain(below);
+            let own = inodes.filter(|inode| observation.host.is_host(kind, *inode) == Some(false));
+            members.extend(own.map(|inode| (inode, index)));
         }
-        for (inode, sharers) in members {
-            if inode == 0 || observation.host.is_host(kind, inode) != Some(false) {
-                continue;
-            }
+        members.sort_unstable();
+        members.dedup();
+        for sharers in members.chunk_by(|(one, _), (other, _)| one == other) {
+            let &[(inode, first), ..] = sharers else { continue };
             // Each sharer's declared pod, if it is in one; that which the namespace is pinned for, else the first of
             // them, takes those that are in none.
             let pinned_for = index.pinned_for.get(&(kind, inode));
@@ -197,13 +196,13 @@ fn join_sharers(units: &Units<'_>, index: &Index<'_>, observation: &Observation,
                 |unit: UnitId| pinned_for.is_some() && declared_pod(units, unit).as_ref() != pinned_for;
             let home = sharers
                 .iter()
-                .map(|unit| (is_foreign(*unit), sets.find(*unit)))
+                .map(|(_, unit)| (is_foreign(*unit), sets.find(*unit)))
                 .filter(|(_, root)| declared.contains(root))
                 .min_by_key(|(foreign, _)| *foreign)
                 .map(|(_, root)| root);
-            let home = home.unwrap_or_else(|| sets.find(sharers[0]));
-            for unit in sharers {
-                let root = sets.find(unit);
+            let home = home.unwrap_or_else(|| sets.find(first));
+            for (_, unit) in sharers {
+                let root = sets.find(*unit);
                 if root == sets.find(home) || declared.contains(&root) {
                     continue;
                 }

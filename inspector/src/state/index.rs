@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use crate::observation::{Kind, Observation, Pin, Task};
+use crate::state::hash::NumberMap;
 use crate::state::units::{UnitId, Units};
 
 /// A declared pod, told from those that another user's runtime declares.
@@ -14,31 +15,57 @@ pub(super) struct PodKey<'a> {
     pub id: &'a str,
 }
 
+/// The units in one namespace: in most there is one.
+#[derive(Debug)]
+enum Members {
+    One(UnitId),
+    More(Vec<UnitId>),
+}
+
+impl Members {
+    fn push(&mut self, unit: UnitId) {
+        match self {
+            Self::One(first) => *self = Self::More(vec![*first, unit]),
+            Self::More(list) => list.push(unit),
+        }
+    }
+
+    fn as_slice(&self) -> &[UnitId] {
+        match self {
+            Self::One(unit) => std::slice::from_ref(unit),
+            Self::More(list) => list,
+        }
+    }
+}
+
 /// Who is where.
 #[derive(Debug)]
 pub(super) struct Index<'a> {
     /// The living units in each namespace, by position.
-    pub members: HashMap<(Kind, u32), Vec<UnitId>>,
+    members: NumberMap<(Kind, u32), Members>,
     /// The init of each PID namespace.
-    pub inits: HashMap<u32, &'a Task>,
+    pub inits: NumberMap<u32, &'a Task>,
     /// The infra container of each declared pod, living or not.
     pub infra: HashMap<PodKey<'a>, UnitId>,
     /// Bind mounts of each namespace.
-    pub pins: HashMap<(Kind, u32), Vec<&'a Pin>>,
+    pub pins: NumberMap<(Kind, u32), Vec<&'a Pin>>,
     /// The units of each id, by position: ids that users choose (runc's, ctr's) need not be unique on a node.
     pub by_id: HashMap<String, Vec<UnitId>>,
     /// The sandbox without a process that a runtime pinned each namespace for.
-    pub pinned_for: HashMap<(Kind, u32), PodKey<'a>>,
+    pub pinned_for: NumberMap<(Kind, u32), PodKey<'a>>,
 }
 
 impl<'a> Index<'a> {
     pub(super) fn of(units: &Units<'a>, observation: &'a Observation) -> Self {
-        let mut members: HashMap<(Kind, u32), Vec<UnitId>> = HashMap::new();
+        let mut members: NumberMap<(Kind, u32), Members> = NumberMap::default();
         let mut infra = HashMap::new();
         let mut by_id: HashMap<String, Vec<UnitId>> = HashMap::new();
         for (index, unit) in units.list.iter().enumerate() {
             for namespace in unit.namespaces.iter() {
-                members.entry(namespace).or_default().push(index);
+                members
+                    .entry(namespace)
+                    .and_modify(|members| members.push(index))
+                    .or_insert(Members::One(index));
             }
             by_id.entry(unit.id.clone()).or_default().push(index);
             if unit.declared.is_some_and(|declared| declared.infra_mark.is_some())
@@ -53,11 +80,11 @@ impl<'a> Index<'a> {
             .filter(|task| task.pid_namespace_init)
             .filter_map(|task| Some((task.namespaces.get(Kind::Pid)?, *task)))
             .collect();
-        let mut pins: HashMap<(Kind, u32), Vec<&Pin>> = HashMap::new();
+        let mut pins: NumberMap<(Kind, u32), Vec<&Pin>> = NumberMap::default();
         for pin in &observation.pins {
             pins.entry((pin.kind, pin.inode)).or_default().push(pin);
         }
-        let mut pinned_for = HashMap::new();
+        let mut pinned_for = NumberMap::default();
         for pod in &observation.pods {
             let key = PodKey { word_of_uid: pod.word_of_uid, id: &pod.id };
             for namespace in &pod.namespaces {
@@ -75,7 +102,7 @@ impl<'a> Index<'a> {
 
     /// The living units in a namespace.
     pub(super) fn members(&self, kind: Kind, inode: u32) -> &[UnitId] {
-        self.members.get(&(kind, inode)).map_or(&[], Vec::as_slice)
+        self.members.get(&(kind, inode)).map_or(&[], Members::as_slice)
     }
 }
 

@@ -10,6 +10,7 @@ pub mod cgroup;
 mod class;
 mod exits;
 mod grouping;
+mod hash;
 mod index;
 mod links;
 pub mod namespaces;
@@ -125,14 +126,15 @@ const LISTED_WITHIN_NS: u64 = 2_000_000_000;
 /// Looking again mends it.
 #[must_use]
 pub fn seen_in_motion(observation: &Observation) -> bool {
-    let model = Model::of(observation);
+    // Groups that no runtime claims are no runtime's to list.
+    let units = units::Units::of(observation);
     let answers = |runtime: Runtime| {
         observation
             .runtimes
             .iter()
             .any(|report| report.runtime == runtime && report.status == RuntimeStatus::Ok)
     };
-    model.units.list.iter().any(|unit| match (unit.declared, unit.init) {
+    units.list.iter().any(|unit| match (unit.declared, unit.init) {
         (Some(declared), init) => declared.state == RuntimeState::Running && init.is_none(),
         (None, Some(init)) => {
             let age_ns = observation.node.boottime_ns.saturating_sub(init.start_boottime_ns);

@@ -92,25 +92,31 @@ pub(super) fn of_pod(pod: &[UnitId], declared: Option<&DeclaredPod>, facts: Fact
     for kind in Kind::ALL {
         let mut members = members(pod, kind, facts.units, facts.observation);
         for inode in pinned.get(&kind).into_iter().flatten() {
-            members.entry(*inode).or_default();
+            if let Err(at) = members.binary_search_by_key(inode, |(inode, _)| *inode) {
+                members.insert(at, (*inode, Vec::new()));
+            }
         }
         for (inode, members) in members {
-            let everywhere = facts.index.members(kind, inode).to_vec();
+            let everywhere = facts.index.members(kind, inode);
             let is_pinned = pinned.get(&kind).is_some_and(|inodes| inodes.contains(&inode));
+            let shown = kind == Kind::Pid || members.len() > 1 || is_pinned;
             let owner = match declared.filter(|_| is_pinned) {
                 Some(pod) => by_pin(kind, pod),
-                None => owner(kind, inode, &members, &everywhere, facts),
+                None => match by_declaration(kind, &members, everywhere, facts) {
+                    Ok(owner) if shown || !owner.alive => owner,
+                    Err(claims) if shown => inferred(kind, inode, everywhere, facts, claims),
+                    _ => continue,
+                },
             };
-            let orphaned = !owner.alive && owner.evidence == Evidence::Declared;
-            if kind != Kind::Pid && members.len() < 2 && !orphaned && !is_pinned {
-                continue;
-            }
+            let everywhere = everywhere.to_vec();
             let joined_by_target = |unit: &UnitId| matches!(facts.link(*unit, kind), Some(Link::Target(_)));
             let others = members.iter().filter(|unit| owner.unit != Some(**unit));
             let target_only = members.len() > 1 && { others }.all(joined_by_target);
             list.push(Owned { kind, inode, members, everywhere, owner, target_only });
         }
     }
+    // Most pods are of one container, and have one.
+    list.shrink_to_fit();
     list
 }
 
@@ -131,14 +137,14 @@ fn by_pin(kind: Kind, pod: &DeclaredPod) -> OwnerFound {
     }
 }
 
-/// The non-host namespaces of one kind that living containers of the pod are in.
+/// The non-host namespaces of one kind that living containers of the pod are in, by inode; the containers by age.
 fn members(
     pod: &[UnitId],
     kind: Kind,
     units: &Units<'_>,
     observation: &Observation,
-) -> BTreeMap<u32, Vec<UnitId>> {
-    let mut members: BTreeMap<u32, BTreeSet<UnitId>> = BTreeMap::new();
+) -> Vec<(u32, Vec<UnitId>)> {
+    let mut members: Vec<(u32, UnitId)> = Vec::new();
     for index in pod {
         let Some(unit) = units.list.get(*index) else { continue };
         let own = unit.namespaces.get(kind);
@@ -148,16 +154,18 @@ fn members(
         for inode in own.into_iter().chain(below) {
             // Where the node's own is unknown, it may be this: then it is nobody's.
             if observation.host.is_host(kind, inode) == Some(false) {
-                members.entry(inode).or_default().insert(*index);
+                members.push((inode, *index));
             }
         }
     }
+    members.sort_unstable();
+    members.dedup();
     members
-        .into_iter()
-        .map(|(inode, set)| {
-            let mut list: Vec<UnitId> = set.into_iter().collect();
+        .chunk_by(|(one, _), (other, _)| one == other)
+        .filter_map(|of_one| {
+            let mut list: Vec<UnitId> = of_one.iter().map(|(_, unit)| *unit).collect();
             list.sort_by(|a, b| age(units, *a).cmp(&age(units, *b)));
-            (inode, list)
+            Some((of_one.first()?.0, list))
         })
         .collect()
 }
@@ -166,26 +174,26 @@ fn age<'u>(units: &'u Units<'_>, unit: UnitId) -> Option<(u64, &'u str)> {
     units.list.get(unit).map(Unit::age)
 }
 
-fn owner(
+/// Whom declarations name; else how many containers claim it as made for themselves.
+fn by_declaration(
     kind: Kind,
-    inode: u32,
     members: &[UnitId],
     everywhere: &[UnitId],
     facts: Facts<'_, '_>,
-) -> OwnerFound {
+) -> Result<OwnerFound, usize> {
     // Someone in it for whom it was made, says the specification. Two of them contradict what the kernel shows.
     let made_for: Vec<UnitId> =
         everywhere.iter().copied().filter(|unit| facts.link(*unit, kind).is_some_and(Link::is_own)).collect();
     if let [unit] = made_for[..] {
         let why = format!("{} declares its {kind} namespace as made for itself", facts.name(unit));
-        return OwnerFound::living(unit, facts.units, Evidence::Declared, why);
+        return Ok(OwnerFound::living(unit, facts.units, Evidence::Declared, why));
     }
     if made_for.is_empty()
         && let Some(found) = by_declared_partner(kind, members, facts)
     {
-        return found;
+        return Ok(found);
     }
-    inferred(kind, inode, everywhere, facts, made_for.len())
+    Err(made_for.len())
 }
 
 /// Follows what the members declare to whom they meant to join.

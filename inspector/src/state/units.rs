@@ -11,6 +11,7 @@ use crate::observation::{
     DeclaredContainer, Infra, Inodes, Kind, Node, Observation, Origin, Runtime, RuntimeState, Task,
 };
 use crate::state::cgroup::{self, CgroupName};
+use crate::state::hash::NumberMap;
 use crate::state::index::PodKey;
 use crate::view::Identity;
 
@@ -61,9 +62,9 @@ impl<'a> Unit<'a> {
 pub(super) struct Units<'a> {
     pub list: Vec<Unit<'a>>,
     /// Which unit a task (by its thread id) belongs to.
-    pub of_task: HashMap<u32, UnitId>,
+    pub of_task: NumberMap<u32, UnitId>,
     /// Leaders by pid.
-    pub leaders: HashMap<u32, &'a Task>,
+    pub leaders: NumberMap<u32, &'a Task>,
     /// What could not be made out.
     pub doubts: Vec<crate::observation::Gap>,
 }
@@ -71,9 +72,9 @@ pub(super) struct Units<'a> {
 impl<'a> Units<'a> {
     /// Makes out the containers. Unmanaged groups are added later.
     pub(super) fn of(observation: &'a Observation) -> Self {
-        let leaders: HashMap<u32, &Task> =
+        let leaders: NumberMap<u32, &Task> =
             observation.tasks.iter().filter(|task| task.is_leader()).map(|task| (task.pid, task)).collect();
-        let mut units = Self { list: Vec::new(), of_task: HashMap::new(), leaders, doubts: Vec::new() };
+        let mut units = Self { list: Vec::new(), of_task: NumberMap::default(), leaders, doubts: Vec::new() };
         let mut confirmed: HashMap<String, UnitId> = HashMap::new();
         let processless: HashSet<&str> = observation
             .pods

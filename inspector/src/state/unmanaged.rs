@@ -3,18 +3,17 @@
 //!
 //! A process that sits in a *container's* namespace without belonging to it is no group: it is an intruder there.
 
-use std::collections::{HashMap, HashSet};
-
 use crate::observation::{Kind, Observation, Origin, Task};
+use crate::state::hash::{NumberMap, NumberSet};
 use crate::state::units::{Unit, UnitId, Units, own_pod_namespaces};
 use crate::view::Identity;
 
 /// Processes that no runtime claims, by pid, with the namespaces of their own.
-type Members<'a> = HashMap<u32, (&'a Task, Vec<(Kind, u32)>)>;
+type Members<'a> = NumberMap<u32, (&'a Task, Vec<(Kind, u32)>)>;
 
 /// Adds the topmost processes of every unmanaged group to the units.
 pub(super) fn add<'a>(units: &mut Units<'a>, observation: &'a Observation) {
-    let claimed: HashSet<(Kind, u32)> = observation
+    let claimed: NumberSet<(Kind, u32)> = observation
         .tasks
         .iter()
         .filter(|task| units.of_task.contains_key(&task.pid))
@@ -43,11 +42,11 @@ pub(super) fn add<'a>(units: &mut Units<'a>, observation: &'a Observation) {
     let group_of = connect(&members);
     let mut pids: Vec<u32> = members.keys().copied().collect();
     pids.sort_unstable_by_key(|pid| members.get(pid).map(|(task, _)| (task.start_boottime_ns, *pid)));
-    let mut top_of: HashMap<u32, u32> = HashMap::new();
+    let mut top_of: NumberMap<u32, u32> = NumberMap::default();
     for pid in &pids {
         top_of.insert(*pid, top(*pid, &members, &group_of));
     }
-    let mut index_of: HashMap<u32, UnitId> = HashMap::new();
+    let mut index_of: NumberMap<u32, UnitId> = NumberMap::default();
     for pid in pids {
         let Some((task, _)) = members.get(&pid) else { continue };
         let top_pid = top_of.get(&pid).copied().unwrap_or(pid);
@@ -82,7 +81,7 @@ fn unit<'a>(top: &'a Task, observation: &Observation) -> Unit<'a> {
 }
 
 /// Follows parents upwards as long as they are in the same group.
-fn top(pid: u32, members: &Members<'_>, group_of: &HashMap<u32, u32>) -> u32 {
+fn top(pid: u32, members: &Members<'_>, group_of: &NumberMap<u32, u32>) -> u32 {
     let mut top = pid;
     // Bounded: a parent chain read while processes move must not make us run in circles.
     for _ in 0..members.len() {
@@ -96,14 +95,14 @@ fn top(pid: u32, members: &Members<'_>, group_of: &HashMap<u32, u32>) -> u32 {
 }
 
 /// Names each member's group by the lowest pid that it is connected with.
-fn connect(members: &Members<'_>) -> HashMap<u32, u32> {
-    let mut by_namespace: HashMap<(Kind, u32), Vec<u32>> = HashMap::new();
+fn connect(members: &Members<'_>) -> NumberMap<u32, u32> {
+    let mut by_namespace: NumberMap<(Kind, u32), Vec<u32>> = NumberMap::default();
     for (pid, (_, namespaces)) in members {
         for namespace in namespaces {
             by_namespace.entry(*namespace).or_default().push(*pid);
         }
     }
-    let mut group_of = HashMap::new();
+    let mut group_of = NumberMap::default();
     let mut pids: Vec<u32> = members.keys().copied().collect();
     pids.sort_unstable();
     for first in pids {

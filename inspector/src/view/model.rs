@@ -388,6 +388,20 @@ pub enum ClassEvidence {
     None,
 }
 
+impl ClassEvidence {
+    /// The name in the contract.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Marked => "marked",
+            Self::Behaviour => "behaviour",
+            Self::Command => "command",
+            Self::Observed => "observed",
+            Self::None => "none",
+        }
+    }
+}
+
 /// Something other than a member that keeps a namespace alive.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Holder {
@@ -416,6 +430,20 @@ pub enum HolderType {
     Socket,
     /// A mounted proc (of a PID namespace), mqueue (ipc) or sysfs (net).
     Mount,
+}
+
+impl HolderType {
+    /// The name in the contract.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::BindMount => "bind-mount",
+            Self::Fd => "fd",
+            Self::ChildNamespace => "child-namespace",
+            Self::Socket => "socket",
+            Self::Mount => "mount",
+        }
+    }
 }
 
 /// A folder of the host that containers of the pod mount.

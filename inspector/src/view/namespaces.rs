@@ -60,6 +60,12 @@ impl<'a> NamespaceRows<'a> {
         every.chain(some)
     }
 
+    /// An answer about the same namespaces, without any of them.
+    #[must_use]
+    pub const fn none(&self) -> Self {
+        Self { all: self.all, shown: Some(Vec::new()) }
+    }
+
     /// How many.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -125,8 +131,8 @@ pub struct NamespaceRow<'a> {
     /// What keeps it besides those that are in it.
     pub holders: Vec<NamespaceHolder<'a>>,
     /// Tasks whose children are born into it, and that are elsewhere themselves, where there are any.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub for_children: Vec<u32>,
+    #[serde(skip_serializing_if = "<[u32]>::is_empty")]
+    pub for_children: &'a [u32],
 }
 
 impl<'a> NamespaceRow<'a> {

@@ -6,6 +6,8 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test ends where it fails")]
 
 mod above;
+#[path = "../support/executable.rs"]
+mod executable;
 mod machine;
 mod oracle;
 
@@ -353,7 +355,7 @@ fn two_capabilities_are_enough_and_one_is_not() {
             // The program itself may lie where only root looks.
             let folder = Scratch::new("caps");
             let copy = folder.0.join("test");
-            std::fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
+            executable::copy(&std::env::current_exe().unwrap(), &copy);
             for (surroundings, role) in [(with("-all,+bpf,+perfmon"), "enough"), (with("-all,+bpf"), "one")] {
                 run(&copy, &surroundings, me, role);
             }

@@ -1,7 +1,6 @@
 //! Where the program cannot or must not look.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
 use serde_json::json;
@@ -9,6 +8,7 @@ use serde_json::json;
 use crate::check::{agreed, pods};
 use crate::support::answer::{Answer, expect};
 use crate::support::cri::{Pod, SECRET, Wish, World};
+use crate::support::executable;
 use crate::support::run::{BINARY, Run, inspector, run};
 
 trials![
@@ -24,8 +24,7 @@ const IDLE: [&str; 3] = ["sh", "-c", "while true; do sleep 3600; done"];
 fn as_nobody(world: &World, arguments: &[&str]) -> Run {
     let binary = world.scratch("nobody").join("inspector");
     if !binary.exists() {
-        fs::copy(BINARY, &binary).unwrap();
-        fs::set_permissions(&binary, fs::Permissions::from_mode(0o755)).unwrap();
+        executable::copy(BINARY.as_ref(), &binary);
     }
     run(Command::new("setpriv")
         .args(["--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all"])

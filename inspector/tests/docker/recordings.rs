@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::support::answer::{Answer, schema};
 use crate::support::check::pods;
+use crate::support::executable;
 use crate::support::run::{BINARY, inspector, run};
 use crate::support::world::{Container, Scenario, World};
 
@@ -47,7 +48,7 @@ fn a_recording_answers_as_the_node_did(world: &'static World) {
         // To the byte, for any user, in any format.
         fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
         let binary = world.scratch("rec1").join("inspector");
-        fs::copy(BINARY, &binary).unwrap();
+        executable::copy(BINARY.as_ref(), &binary);
         for format in ["json", "yaml", "table", "wide", "name"] {
             let arguments = ["pods", "--all", "-o", format, "--replay", &file];
             let once = inspector(arguments).succeeded();

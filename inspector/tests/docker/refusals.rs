@@ -2,7 +2,6 @@
 //! named, or one clear line; never a panic, a hang or a wrong pod.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
@@ -12,6 +11,7 @@ use serde_json::json;
 
 use crate::support::answer::{Answer, Ours, containers, expect};
 use crate::support::check::{NO_SOCKET, pods};
+use crate::support::executable;
 use crate::support::fake::{Behaviour, serve};
 use crate::support::run::{BINARY, Run, run};
 use crate::support::truth::Truth;
@@ -50,8 +50,7 @@ fn ids(pair: &[Container; 2]) -> [&str; 2] {
 fn public_binary(world: &World) -> PathBuf {
     let copy =
         world.scratch("bin").join(format!("inspector-{:?}", thread::current().id()).replace(['(', ')'], ""));
-    fs::copy(BINARY, &copy).unwrap();
-    fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).unwrap();
+    executable::copy(BINARY.as_ref(), &copy);
     copy
 }
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::sh;
-use crate::support::answer::{Ours, expect, lists_kind, namespace};
+use crate::support::answer::{Answer, Ours, expect, list, lists_kind, namespace};
 use crate::support::check::pods;
 use crate::support::{images, run, truth};
 
@@ -94,11 +94,31 @@ fn one(case: &Case) {
     sh(&["podman", "pod", "rm", "--force", "--time=0", case.name]);
 }
 
-/// The iterator and /proc say the same; so do Podman's socket, if someone listens there, and its files.
+/// The iterator and /proc say the same; so do Podman's files, without anyone who listens, and its API.
 fn agreed(ids: &[&str]) -> Ours {
-    let bpf = pods(&["--source=bpf"]).ours(ids);
+    let bpf = pods(&["--source=bpf"]);
+    told_by(&bpf, "/var/lib/containers/storage/db.sql");
+    let bpf = bpf.ours(ids);
     assert_eq!(bpf, pods(&["--source=procfs"]).ours(ids), "the iterator (left) and /proc (right) differ");
-    let files = pods(&["--socket=podman=/nonexistent/podman.sock"]).ours(ids);
-    assert_eq!(bpf.without_words(), files.without_words(), "the socket (left) and the files (right) differ");
+    // systemd listens, and starts Podman when the first question comes.
+    sh(&["systemctl", "start", "podman.socket"]);
+    let api = pods(&["--source=procfs", "--timeout=1m"]);
+    told_by(&api, "/run/podman/podman.sock");
+    assert_eq!(
+        bpf.without_words(),
+        api.ours(ids).without_words(),
+        "the files (left) and the API (right) differ"
+    );
+    sh(&["systemctl", "stop", "podman.socket", "podman.service"]);
+    // systemd leaves the file behind, which is another case: somebody is expected there.
+    sh(&["rm", "/run/podman/podman.sock"]);
     bpf
+}
+
+/// What is known of Podman is known from there, and from there only.
+fn told_by(answer: &Answer, endpoint: &str) {
+    let reports = list(&answer.json["coverage"], "runtimes").iter();
+    let podman: Vec<_> = reports.filter(|report| report["runtime"] == "podman").collect();
+    let [report] = podman.as_slice() else { panic!("{podman:#?}") };
+    expect(report, [("endpoint", json!(endpoint)), ("status", json!("ok"))]);
 }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::support::answer::{Answer, Ours};
 use crate::support::run::{inspector, wait_until};
-use crate::support::{cgroups, helper, keeper, truth};
+use crate::support::{cgroups, executable, helper, keeper, truth};
 
 /// The folder, with its keeper.
 pub struct Machine {
@@ -80,8 +80,8 @@ impl Machine {
         ] {
             fs::create_dir_all(folder.join(name)).unwrap();
         }
-        fs::copy("/bin/busybox", bin.join("busybox")).unwrap();
-        fs::copy(helper::folder().join("pause"), folder.join("rootfs/pause")).unwrap();
+        executable::copy("/bin/busybox".as_ref(), &bin.join("busybox"));
+        executable::copy(&helper::folder().join("pause"), &folder.join("rootfs/pause"));
         Self { folder, keeper }
     }
 

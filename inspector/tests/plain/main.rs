@@ -26,6 +26,7 @@ use serde_json::{Value, json};
 use support::answer::{Ours, expect, lists_kind, namespace, strings};
 use support::check::pods;
 use support::clean::is_clean;
+use support::executable;
 use support::helper::{Helper, folder};
 use support::run::{BINARY, inspector, wait_until};
 use support::truth::{Truth, namespace as namespace_of, pids, running};
@@ -252,7 +253,7 @@ fn doctor_tells_anybody_what_he_may_do() {
     // Below /tmp, where everybody may run it.
     let folder = public_folder();
     let binary = folder.path().join("inspector");
-    fs::copy(BINARY, &binary).unwrap();
+    executable::copy(BINARY.as_ref(), &binary);
     let nobody =
         ["--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all"];
     let told = support::run::run(Command::new("setpriv").args(nobody).arg(&binary).arg("doctor"));
@@ -280,7 +281,7 @@ fn the_demo_shows_both_owners_and_leaves_nothing() {
     // A file of its own, so that its processes are told from those of the other tests.
     let folder = public_folder();
     let binary = folder.path().join("inspector-demo");
-    fs::copy(BINARY, &binary).unwrap();
+    executable::copy(BINARY.as_ref(), &binary);
     let before = left_by(&binary);
     let demo = support::run::run(Command::new(&binary).arg("demo")).succeeded();
     is_clean(&demo.stdout, "demo");
@@ -294,7 +295,7 @@ fn the_demo_shows_both_owners_and_leaves_nothing() {
 fn an_interrupted_demo_leaves_nothing() {
     let folder = public_folder();
     let binary = folder.path().join("inspector-demo");
-    fs::copy(BINARY, &binary).unwrap();
+    executable::copy(BINARY.as_ref(), &binary);
     let before = left_by(&binary);
     for (signal, later) in [(Signal::INT, 0), (Signal::TERM, 100), (Signal::INT, 400), (Signal::KILL, 200)] {
         let mut demo = Command::new(&binary)

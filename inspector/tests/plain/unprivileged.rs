@@ -1,11 +1,11 @@
 //! What anybody may ask: honest about what he cannot see.
 
-use std::fs;
 use std::process::Command;
 
 use serde_json::Value;
 
 use crate::support::answer::list;
+use crate::support::executable;
 use crate::support::run::{BINARY, Run, run};
 use crate::{Member, SLEEP, public_folder};
 
@@ -14,7 +14,7 @@ fn as_nobody(arguments: &[&str]) -> Run {
     // Below /tmp, where everybody may run it.
     let folder = public_folder();
     let binary = folder.path().join("inspector");
-    fs::copy(BINARY, &binary).unwrap();
+    executable::copy(BINARY.as_ref(), &binary);
     let nobody =
         ["--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all"];
     run(Command::new("setpriv").args(nobody).arg(&binary).args(arguments))

@@ -13,7 +13,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::support::run::{self, Run, try_run, wait_until};
-use crate::support::{cgroups, helper, keeper};
+use crate::support::{cgroups, executable, helper, keeper};
 
 /// The folder of a Podman, with its keeper.
 pub struct Machine {
@@ -132,7 +132,7 @@ impl Machine {
         let text = |error: std::io::Error| error.to_string();
         let tree = self.folder.join("busybox");
         fs::create_dir_all(tree.join("bin")).map_err(text)?;
-        fs::copy("/bin/busybox", tree.join("bin/busybox")).map_err(text)?;
+        executable::copy("/bin/busybox".as_ref(), &tree.join("bin/busybox"));
         for name in ["sh", "sleep", "true", "httpd"] {
             std::os::unix::fs::symlink("busybox", tree.join("bin").join(name)).map_err(text)?;
         }

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use crate::check::pods;
 use crate::machine::Machine;
 use crate::support::answer::{Ours, list};
+use crate::support::executable;
 use crate::support::run::{inspector, wait_until};
 
 trials![a_users_socket_is_that_users_word];
@@ -55,8 +56,7 @@ fn a_users_socket_is_that_users_word(machine: &'static Machine) {
     let folder = machine.scratch("user");
     std::os::unix::fs::chown(&folder, Some(UID), Some(UID)).unwrap();
     let (socket, program) = (folder.join("podman.sock"), folder.join("relay"));
-    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    executable::copy(&std::env::current_exe().unwrap(), &program);
     let id = format!("--reuid={UID}");
     let relay = Command::new("setpriv")
         .args(["--pdeathsig", "KILL", &id, &format!("--regid={UID}"), "--clear-groups"])

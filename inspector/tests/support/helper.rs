@@ -8,6 +8,8 @@ use std::sync::OnceLock;
 use std::thread;
 use std::time::Duration;
 
+use super::executable;
+
 /// Builds `support/c/<name>.c` as a static binary (it has to run in containers that hold nothing else).
 /// A machine without a compiler has it built already, in the folder `INSPECTOR_TEST_HELPERS`.
 pub fn compile(name: &str, folder: &Path) -> Result<PathBuf, String> {
@@ -15,8 +17,8 @@ pub fn compile(name: &str, folder: &Path) -> Result<PathBuf, String> {
     let binary = folder.join(name);
     if let Some(built) = std::env::var_os("INSPECTOR_TEST_HELPERS").map(|built| Path::new(&built).join(name))
     {
-        let copied = fs::copy(&built, &binary).map_err(|error| format!("{}: {error}", built.display()));
-        return copied.map(|_| binary);
+        executable::copy(&built, &binary);
+        return Ok(binary);
     }
     let output = Command::new("cc")
         .args(["-static", "-Os", "-Wall", "-Wextra", "-Werror", "-pthread", "-o"])

@@ -7,6 +7,7 @@ pub mod check;
 pub mod clean;
 pub mod cri;
 pub mod cri_messages;
+pub mod executable;
 pub mod fake;
 pub mod helper;
 pub mod images;

@@ -114,10 +114,11 @@ fn one(version: &'static str, suite: &'static str, program: &Path, cache: &Path)
     let summary = compare::plain(&answers)?;
     compare::hidden(&answers).context("with BTF hidden")?;
     let programs = compare::programs(&answers)?;
+    let namespace_ids = compare::namespace_ids(&answers)?;
     let locked_down = compare::lockdown(&boot(&LOCKDOWN)?).context("with lockdown=confidentiality")?;
     println!(
         "kernel {version}: ok, Linux {release}, {summary}; BTF hidden: from /proc; locked down: by {locked_down}; {} s",
         start.elapsed().as_secs()
     );
-    Ok(Row { version, suite, release, programs, locked_down })
+    Ok(Row { version, suite, release, programs, namespace_ids, locked_down })
 }

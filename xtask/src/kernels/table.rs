@@ -18,6 +18,8 @@ pub struct Row {
     pub release: String,
     /// The eBPF programs, and the instructions that the verifier went through where the kernel tells.
     pub programs: Vec<(String, Option<u32>)>,
+    /// Whether it gives namespaces ids that never come again.
+    pub namespace_ids: bool,
     /// The source that answers under `lockdown=confidentiality`.
     pub locked_down: String,
 }
@@ -41,9 +43,9 @@ fn table(rows: &[Row]) -> String {
     let programs: BTreeSet<&str> =
         rows.iter().flat_map(|row| &row.programs).map(|(name, _)| name.as_str()).collect();
     let mut text =
-        "\n| kernel | Debian | pods and namespaces by eBPF as by /proc | demo | BTF hidden | locked down |"
+        "\n| kernel | Debian | pods and namespaces by eBPF as by /proc | namespaces' own ids | demo | BTF hidden | locked down |"
             .to_owned();
-    let mut rule = "\n|---|---|---|---|---|---|".to_owned();
+    let mut rule = "\n|---|---|---|---|---|---|---|".to_owned();
     for name in &programs {
         text += &format!(" `{name}` |");
         rule += "---:|";
@@ -53,8 +55,11 @@ fn table(rows: &[Row]) -> String {
         let locked_down = if row.locked_down == "bpf" { "eBPF" } else { "/proc" };
         let _ = write!(
             text,
-            "\n| {} | {} ({}) | yes | yes | /proc, says why | {locked_down} |",
-            row.version, row.suite, row.release
+            "\n| {} | {} ({}) | yes | {} | yes | /proc, says why | {locked_down} |",
+            row.version,
+            row.suite,
+            row.release,
+            if row.namespace_ids { "yes" } else { "none" }
         );
         for name in &programs {
             let found = row.programs.iter().find(|(program, _)| program == name);
@@ -90,6 +95,7 @@ mod tests {
             suite: "x",
             release: "1".to_owned(),
             programs,
+            namespace_ids: version == "a",
             locked_down: "bpf".to_owned(),
         };
         let text = table(&[
@@ -97,7 +103,8 @@ mod tests {
             row("b", vec![("one".to_owned(), None)]),
         ]);
         assert!(
-            text.contains("| eBPF | 7 | loads |") && text.contains("| eBPF | loads | refused |"),
+            text.contains("| yes | yes | yes | /proc, says why | eBPF | 7 | loads |")
+                && text.contains("| yes | none | yes | /proc, says why | eBPF | loads | refused |"),
             "{text}"
         );
     }

@@ -206,7 +206,7 @@ fn held_by(namespace: &Namespace<'_, '_>, in_tree: bool) -> Text {
             parts.push(format!("{}{}", holder(first, namespace.kind()), more(of_type.len() - 1)));
         }
     }
-    if let [first, rest @ ..] = namespace.for_children().as_slice() {
+    if let [first, rest @ ..] = namespace.for_children() {
         parts.push(format!("for children of {first}{}", more(rest.len())));
     }
     let empty = namespace.threads() == 0;

@@ -3,13 +3,14 @@
 //! JSON and names are written row by row; a table has to know all its cells before it knows its widths.
 
 mod cells;
+mod rows;
 mod table;
 #[cfg(test)]
 mod tests;
 
 use std::io::Write;
 
-use super::{Format, Look, json, yaml};
+use super::{Format, Look, yaml};
 use crate::state::namespaces::Above;
 use crate::view::NamespaceList;
 
@@ -40,7 +41,7 @@ pub fn namespaces(
     match format {
         Format::Table => table::print(list, shape, look, false, out).map_err(serde_json::Error::io),
         Format::Wide => table::print(list, shape, look, true, out).map_err(serde_json::Error::io),
-        Format::Json => json::stream(list, out),
+        Format::Json => rows::print(list, out),
         Format::Yaml => out.write_all(yaml::document(list)?.as_bytes()).map_err(serde_json::Error::io),
         Format::Name => names(list, out).map_err(serde_json::Error::io),
     }

@@ -1,13 +1,18 @@
 //! Tables of namespaces as they are printed, and what holds for every format.
 
+use serde_json::json;
+
 use super::*;
-use crate::observation::{Kind, Observation};
-use crate::render::schema;
+use crate::observation::{Kind, Observation, Via};
 use crate::render::tests::{expect, look, strip};
 use crate::render::text::{is_plain, width};
+use crate::render::{json, schema};
 use crate::state::namespaces::Namespaces;
 use crate::view::namespace_samples as samples;
-use crate::view::{NamespaceSelection, NamespaceSort, namespace_list, select_namespaces};
+use crate::view::{
+    Class, ClassEvidence, Evidence, HolderType, NamespaceSelection, NamespaceSort, namespace_list,
+    select_namespaces,
+};
 
 /// What is printed of an observation.
 fn printed(seen: &Observation, format: Format, shape: &Shape<'_>, look: &Look, kinds: &[Kind]) -> String {
@@ -89,6 +94,37 @@ fn every_format_has_every_namespace() {
 }
 
 #[test]
+fn rows_are_written_as_their_types_say() {
+    let mut seen = samples::hostile();
+    // Every value that a name in it can have.
+    for (at, via) in [Via::Fd, Via::Socket, Via::Mount].into_iter().enumerate() {
+        seen.handles[at].via = via;
+    }
+    seen.host = crate::observation::HostNamespaces::default();
+    for seen in [seen, samples::node(), Observation::default()] {
+        let all = Namespaces::of(&seen);
+        let list = namespace_list(&seen, &all);
+        let mut out = Vec::new();
+        namespaces(&list, Format::Json, &FLAT, &look(None), &mut out).unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), json::pretty(&list).unwrap());
+    }
+    for class in [Class::Pause, Class::Application, Class::RuntimePinned, Class::Unknown] {
+        assert_eq!(json!(class), class.name());
+    }
+    use ClassEvidence as By;
+    for evidence in [By::Marked, By::Behaviour, By::Command, By::Observed, By::None] {
+        assert_eq!(json!(evidence), evidence.name());
+    }
+    for evidence in [Evidence::Observed, Evidence::Declared, Evidence::Inferred, Evidence::None] {
+        assert_eq!(json!(evidence), evidence.name());
+    }
+    use HolderType::{BindMount, ChildNamespace, Fd, Mount, Socket};
+    for holder in [BindMount, Fd, ChildNamespace, Socket, Mount] {
+        assert_eq!(json!(holder), holder.name());
+    }
+}
+
+#[test]
 fn columns_that_are_asked_for_are_all_there_is() {
     let columns = [Column::Type, Column::Ns, Column::Procs, Column::Parent];
     let shape = Shape { columns: &columns, ..FLAT };
@@ -133,12 +169,12 @@ fn every_sample_is_as_the_schema_says_and_a_renamed_field_is_not() {
     let all = Namespaces::of(&seen);
     let good = serde_json::to_value(namespace_list(&seen, &all)).unwrap();
     for (pointer, wrong) in [
-        ("/kind", serde_json::json!("PodList")),
-        ("/namespaces/0/kind", serde_json::json!("mount")),
-        ("/namespaces/0/inode", serde_json::json!("1")),
-        ("/namespaces/0/owner", serde_json::json!({})),
-        ("/namespaces/0/host", serde_json::json!("yes")),
-        ("/namespaces/0", serde_json::json!({"kind": "mnt", "inode": 1})),
+        ("/kind", json!("PodList")),
+        ("/namespaces/0/kind", json!("mount")),
+        ("/namespaces/0/inode", json!("1")),
+        ("/namespaces/0/owner", json!({})),
+        ("/namespaces/0/host", json!("yes")),
+        ("/namespaces/0", json!({"kind": "mnt", "inode": 1})),
     ] {
         let mut bad = good.clone();
         *bad.pointer_mut(pointer).unwrap() = wrong;

@@ -1,4 +1,5 @@
-//! A reader of BTF, the kernel's description of its own types: as much as it takes to find the offset of a field.
+//! A reader of BTF, the kernel's description of its own types: as much as it takes to find the offset of a field
+//! or the id of a function.
 //!
 //! It believes nothing of what it reads: any bytes give an answer or an error, never a panic or an endless walk. It
 //! does not know which fields are wanted (`offsets` does).
@@ -353,6 +354,8 @@ mod tests {
         b.push("loop", kind::TYPEDEF, false, 11, 0, &[]); // 11: of itself
         b.structure("", kind::STRUCT, false, &[("", 12, 0)]); // 12: within itself
         b.structure("endless", kind::STRUCT, false, &[("spin", 11, 0), ("", 12, 0)]); // 13
+        b.push("", kind::FUNC_PROTO, false, 0, 1, &[0, 8]); // 14
+        b.push("task", kind::FUNC, false, 14, 1, &[]); // 15: of the same name as a structure
         b.finish()
     }
 
@@ -373,6 +376,8 @@ mod tests {
         assert_eq!(btf.size("task"), Some(64));
         assert_eq!(btf.enumerator("ids", "seven"), Some(7));
         assert_eq!(btf.enumerator("ids", "eight"), None);
+        assert_eq!(btf.function("task"), Some(15));
+        assert_eq!(btf.function("ids"), None);
         assert_eq!(btf.field("endless", "spin"), None, "a typedef of itself");
         assert_eq!(btf.field("endless", "nothing"), None, "a structure within itself");
     }
@@ -382,8 +387,12 @@ mod tests {
         let blob = sample();
         let ask = |blob: &[u8]| {
             if let Ok(btf) = Btf::parse(blob) {
-                let _ =
-                    (btf.field("task", "ns.inum"), btf.enumerator("ids", "two"), btf.field("endless", "x"));
+                let _ = (
+                    btf.field("task", "ns.inum"),
+                    btf.enumerator("ids", "two"),
+                    btf.field("endless", "x"),
+                    btf.function("task"),
+                );
             }
         };
         for length in 0..blob.len() {

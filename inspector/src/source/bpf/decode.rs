@@ -1,6 +1,6 @@
 //! From the bytes that the iterator wrote to tasks. Pure: it touches no machine.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use inspector_common::{
     ABI, CGROUP_HEADER_LEN, EndRecord, Hierarchy, Inodes, NamespaceRecord, TASK_HEADER_LEN, TaskRecord,
@@ -129,9 +129,12 @@ pub fn decode(output: &[u8]) -> Result<TaskScan, DecodeError> {
 }
 
 /// What was told last of each namespace, sorted.
-fn in_order(told: Vec<NamespaceFact>) -> Vec<NamespaceFact> {
-    let last: BTreeMap<_, _> = told.into_iter().map(|fact| ((fact.kind, fact.inode), fact)).collect();
-    last.into_values().collect()
+fn in_order(mut told: Vec<NamespaceFact>) -> Vec<NamespaceFact> {
+    // Of equals the last that was told comes first, and stays.
+    told.reverse();
+    told.sort_by_key(|fact| (fact.kind, fact.inode));
+    told.dedup_by_key(|fact| (fact.kind, fact.inode));
+    told
 }
 
 fn namespace(fields: &mut Fields<'_>) -> Option<NamespaceFact> {

@@ -1,6 +1,5 @@
 //! Getting the programs into the kernel, and reading what they write.
 
-use std::error::Error;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -10,13 +9,15 @@ use aya::maps::MapData;
 use aya_log::EbpfLogger;
 use inspector_common::Layout;
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::io::Errno;
 
+use super::btf::Btf;
 use super::decode::decode;
+use super::error::{BpfError, classify};
 use super::program::Programs;
 use super::syscall::{self, IteratorProgram};
+use super::verify::verify;
 use super::vmlinux::{self, Vmlinux};
-use super::{BpfError, btf::Btf, object, offsets, preconditions};
+use super::{object, offsets, preconditions};
 use crate::observation::Gap;
 use crate::source::{Context, TaskScan};
 
@@ -177,43 +178,6 @@ fn verify_first_of(
     Err(refused)
 }
 
-/// Has the kernel verify a program. Why it refuses is asked in a second try: to write it down takes its time.
-fn verify(program: IteratorProgram<'_>) -> Result<OwnedFd, BpfError> {
-    /// The verifier minds signals: whoever gets one at that moment may try again.
-    const TRIES: u32 = 5;
-    /// A log that is too short ends the try (and before Linux 6.4 at its beginning). The last is as long as the
-    /// kernel takes.
-    const LOG_BYTES: [usize; 3] = [64 << 10, 1 << 20, (1 << 24) - 1];
-
-    let is = |error: &io::Error, errno: Errno| error.raw_os_error() == Some(errno.raw_os_error());
-    let mut tried = syscall::load(program, &mut []);
-    for _ in 1..TRIES {
-        match &tried {
-            Err(error) if is(&error.io_error, Errno::AGAIN) => tried = syscall::load(program, &mut []),
-            _ => break,
-        }
-    }
-    let error = match tried {
-        Err(error) if !is(&error.io_error, Errno::PERM) => error.io_error,
-        done => return done.map_err(|error| classify(&error)),
-    };
-    let mut log = Vec::new();
-    for bytes in LOG_BYTES {
-        log = vec![0; bytes];
-        match syscall::load(program, &mut log) {
-            Err(error) if is(&error.io_error, Errno::NOSPC) => {}
-            _ => break,
-        }
-    }
-    let log = log.split(|byte| *byte == 0).next().unwrap_or_default();
-    let log = String::from_utf8_lossy(log);
-    log::debug!("{}: {error}\n{log}", program.name);
-    if preconditions::locked_down() {
-        return Err(BpfError::LockedDown);
-    }
-    Err(BpfError::Refused { reason: last_words(&error, &log) })
-}
-
 /// There are kernels, hardened ones, that leave the threads of process 1 out of iterators. They must not go
 /// missing in silence.
 fn note_hidden_init(context: &Context, scan: &mut TaskScan) {
@@ -245,65 +209,9 @@ fn read_all(mut file: File, deadline: Instant) -> Result<Vec<u8>, BpfError> {
     }
 }
 
-/// An error of aya's, or of the kernel's: EPERM wherever it hides, or what it says together with its causes.
-pub fn classify<E: Error + 'static>(error: &E) -> BpfError {
-    let mut said = error.to_string();
-    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
-    while let Some(error) = cause {
-        if let Some(io) = error.downcast_ref::<io::Error>()
-            && io.raw_os_error() == Some(Errno::PERM.raw_os_error())
-        {
-            return BpfError::Permission { why: preconditions::explain_refusal() };
-        }
-        let text = error.to_string();
-        if !said.contains(&text) {
-            said = format!("{said}: {text}");
-        }
-        cause = error.source();
-    }
-    BpfError::Load(said)
-}
-
-/// What a verifier's log ends with, before its statistics.
-fn last_words(error: &io::Error, log: &str) -> String {
-    let statistics = ["processed ", "verification ", "stack depth "];
-    let last = log
-        .lines()
-        .map(str::trim)
-        .rfind(|line| !line.is_empty() && !statistics.iter().any(|opening| line.starts_with(opening)));
-    match last {
-        Some(last) => format!("{last} ({error})"),
-        None => error.to_string(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use aya::programs::ProgramError;
-
     use super::*;
-
-    #[test]
-    fn the_verifiers_reason_is_found() {
-        let error = io::Error::from_raw_os_error(13);
-        let log = "0: R1=ctx()\nR2 pointer arithmetic on ptr_or_null_ prohibited\nprocessed 7 insns (limit 1000000)\n";
-        let said = last_words(&error, log);
-        assert!(said.starts_with("R2 pointer arithmetic on ptr_or_null_ prohibited ("), "{said}");
-        assert!(last_words(&error, "").starts_with("Permission denied"));
-    }
-
-    #[test]
-    fn eperm_is_told_from_other_errors_however_deep() {
-        let nested = |code| {
-            ProgramError::SyscallError(aya::sys::SyscallError {
-                call: "bpf_link_create",
-                io_error: io::Error::from_raw_os_error(code),
-            })
-        };
-        assert!(matches!(classify(&nested(1)), BpfError::Permission { .. }));
-        let BpfError::Load(said) = classify(&nested(12)) else { panic!("an error like any other") };
-        assert!(said.contains("bpf_link_create") && said.contains("memory"), "{said}");
-    }
 
     #[test]
     fn time_is_up() {

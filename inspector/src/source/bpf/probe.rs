@@ -42,8 +42,7 @@ pub fn probe(context: &Context) -> Report {
     let object = object::bytes()
         .map(|bytes| object::identity(bytes).map_or_else(String::new, |found| found.source_sha256))
         .map_err(words);
-    let btf =
-        fs::metadata(vmlinux::PATH).map(|found| found.len()).map_err(|error| error.to_string());
+    let btf = fs::metadata(vmlinux::PATH).map(|found| found.len()).map_err(|error| error.to_string());
     let mut programs = Vec::new();
     let mut read = Err("no program is loaded".to_owned());
     let mut gaps = Vec::new();

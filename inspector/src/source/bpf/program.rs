@@ -16,7 +16,8 @@ use aya_obj::generated::bpf_insn;
 use aya_obj::{EbpfSectionKind, Object};
 use inspector_common::Layout;
 
-use super::{BpfError, load::classify, syscall};
+use super::error::{BpfError, classify};
+use super::syscall;
 
 /// Where `aya-log-ebpf` writes to.
 const LOG: &str = "AYA_LOGS";

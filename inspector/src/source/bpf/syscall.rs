@@ -86,7 +86,8 @@ pub fn info(program: BorrowedFd<'_>) -> Result<bpf_prog_info> {
 pub fn fill(map: BorrowedFd<'_>, definition: &aya_obj::Map) -> Result<()> {
     const CALL: &str = "bpf_map_update_elem";
     let (key, value) = (0_u32, definition.data());
-    if definition.key_size() as usize != size_of_val(&key) || definition.value_size() as usize != value.len() {
+    if definition.key_size() as usize != size_of_val(&key) || definition.value_size() as usize != value.len()
+    {
         return Err(SyscallError { call: CALL, io_error: io::ErrorKind::InvalidInput.into() });
     }
     let mut attributes = zeroed();
@@ -140,8 +141,9 @@ unsafe fn call(name: &'static str, command: bpf_cmd, attributes: &mut bpf_attr) 
     let number = libc::c_long::from(command as u32);
     // SAFETY: the attributes have this length, which an older kernel takes as long as it does not know the rest and
     // that is zero; what they point to is the caller's.
-    let result =
-        unsafe { libc::syscall(libc::SYS_bpf, number, std::ptr::from_mut(attributes), size_of::<bpf_attr>()) };
+    let result = unsafe {
+        libc::syscall(libc::SYS_bpf, number, std::ptr::from_mut(attributes), size_of::<bpf_attr>())
+    };
     let failed = |io_error| SyscallError { call: name, io_error };
     if result < 0 {
         return Err(failed(io::Error::last_os_error()));

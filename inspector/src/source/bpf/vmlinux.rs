@@ -37,7 +37,8 @@ impl Vmlinux {
         // Nothing but the kernel can change or shorten a file there, and this one it does not.
         if fstatfs(file)?.f_type == SYSFS_MAGIC {
             // SAFETY: where, is left to the kernel.
-            let mapped = unsafe { mmap(ptr::null_mut(), length, ProtFlags::READ, MapFlags::PRIVATE, file, 0) };
+            let mapped =
+                unsafe { mmap(ptr::null_mut(), length, ProtFlags::READ, MapFlags::PRIVATE, file, 0) };
             if let Some(start) = mapped.ok().and_then(|start| NonNull::new(start.cast())) {
                 return Ok(Self { start, length });
             }

@@ -6,6 +6,7 @@
 //!
 //! It tells what was seen. Whose a namespace is, it takes from the pods ([`who`]); it judges nothing itself.
 
+mod grouped;
 mod table;
 mod who;
 
@@ -14,6 +15,7 @@ use std::collections::BTreeSet;
 
 use crate::observation::{Gap, Kind, NamespaceFact, Observation, Task};
 use crate::view::{HolderType, NamespaceHolder, Owner};
+use grouped::Grouped;
 use table::{Key, Table};
 use who::Who;
 pub use who::{Member, PodName};
@@ -36,7 +38,6 @@ pub struct Namespaces<'a> {
     observation: &'a Observation,
     /// By kind and inode.
     entries: Vec<Entry<'a>>,
-    /// Each list by position, then by what stands beside it.
     relations: Relations<'a>,
     who: Who,
 }
@@ -52,13 +53,13 @@ struct Entry<'a> {
     fact: Option<&'a NamespaceFact>,
 }
 
-/// What else has to do with namespaces, as pairs that are sorted.
+/// What else has to do with namespaces, each sorted.
 struct Relations<'a> {
-    holders: Vec<(u32, Held<'a>)>,
+    holders: Grouped<Held<'a>>,
     /// Tasks whose children are born into it, and that are elsewhere themselves.
-    for_children: Vec<(u32, u32)>,
+    for_children: Grouped<u32>,
     /// A PID or user namespace below it; what a user namespace owns.
-    below: Vec<(u32, Below)>,
+    below: Grouped<Below>,
 }
 
 /// What keeps a namespace, in the order in which it is told.
@@ -105,13 +106,14 @@ impl<'a> Namespaces<'a> {
             .collect();
         below.sort_unstable();
         below.dedup();
-        let mut found = Self {
-            observation,
-            entries,
-            relations: Relations { holders, for_children, below },
-            who: Who::default(),
+        let relations = Relations {
+            holders: Grouped::of(entries.len(), &holders),
+            for_children: Grouped::of(entries.len(), &for_children),
+            below: Grouped::of(entries.len(), &below),
         };
-        found.who = Who::of(observation, |kind, inode| found.position(kind, inode));
+        drop((holders, for_children, below));
+        let mut found = Self { observation, entries, relations, who: Who::default() };
+        found.who = Who::of(observation, found.len(), |kind, inode| found.position(kind, inode));
         found
     }
 
@@ -257,15 +259,13 @@ impl<'n, 'a> Namespace<'n, 'a> {
     /// The living containers with a process or thread in it, by age.
     pub fn containers(&self) -> impl Iterator<Item = &'n Member> {
         let who = &self.all.who;
-        range(&who.in_namespace, self.position)
-            .iter()
-            .filter_map(|(_, member)| who.members.get(*member as usize))
+        who.in_namespace.get(self.position).iter().filter_map(|member| who.members.get(*member as usize))
     }
 
     /// The pods of those containers, and a pod whose sandbox pins it; by name.
     pub fn pods(&self) -> impl Iterator<Item = &'n PodName> {
         let who = &self.all.who;
-        range(&who.pods_in, self.position).iter().filter_map(|(_, pod)| who.pods.get(*pod as usize))
+        who.pods_in.get(self.position).iter().filter_map(|pod| who.pods.get(*pod as usize))
     }
 
     /// Whom it was made for, as its pod says; else the only container that is in it.
@@ -276,8 +276,8 @@ impl<'n, 'a> Namespace<'n, 'a> {
 
     /// Tasks whose children are born into it, and that are elsewhere themselves.
     #[must_use]
-    pub fn for_children(&self) -> Vec<u32> {
-        range(&self.all.relations.for_children, self.position).iter().map(|(_, pid)| *pid).collect()
+    pub fn for_children(&self) -> &'n [u32] {
+        self.all.relations.for_children.get(self.position)
     }
 
     /// What else keeps it: bind mounts, descriptors, sockets, mounts, and the namespaces below it.
@@ -287,34 +287,26 @@ impl<'n, 'a> Namespace<'n, 'a> {
     #[must_use]
     pub fn holders(&self) -> Vec<NamespaceHolder<'n>> {
         let relations = &self.all.relations;
-        let seen = range(&relations.holders, self.position).iter().map(|(_, held)| NamespaceHolder {
+        let seen = relations.holders.get(self.position).iter().map(|held| NamespaceHolder {
             holder_type: held.holder_type,
             path: Some(Cow::Borrowed(held.path)),
             pid: held.pid,
         });
         let host = self.is_host() == Some(true);
-        let below =
-            range(&relations.below, self.position).iter().filter(|_| !host).filter_map(|(_, below)| {
-                let position = match below {
-                    Below::Child(position) => *position,
-                    Below::Owned(position) if self.threads() == 0 => *position,
-                    Below::Owned(_) => return None,
-                };
-                let key = self.all.entries.get(position as usize)?.key;
-                let name = format!("{}:[{}]", key.kind(), key.inode());
-                let holder_type = HolderType::ChildNamespace;
-                Some(NamespaceHolder { holder_type, path: Some(Cow::Owned(name)), pid: None })
-            });
+        let below = relations.below.get(self.position).iter().filter(|_| !host).filter_map(|below| {
+            let position = match below {
+                Below::Child(position) => *position,
+                Below::Owned(position) if self.threads() == 0 => *position,
+                Below::Owned(_) => return None,
+            };
+            let key = self.all.entries.get(position as usize)?.key;
+            let name = format!("{}:[{}]", key.kind(), key.inode());
+            let holder_type = HolderType::ChildNamespace;
+            Some(NamespaceHolder { holder_type, path: Some(Cow::Owned(name)), pid: None })
+        });
         let mut holders: Vec<NamespaceHolder<'n>> = seen.collect();
         let at = holders.partition_point(|holder| holder.holder_type < HolderType::ChildNamespace);
         holders.splice(at..at, below);
         holders
     }
-}
-
-/// The part of a sorted list that is about one namespace.
-fn range<T>(list: &[(u32, T)], position: Position) -> &[(u32, T)] {
-    let start = list.partition_point(|(at, _)| (*at as usize) < position);
-    let length = list[start..].iter().take_while(|(at, _)| *at as usize == position).count();
-    &list[start..start + length]
 }

@@ -1,10 +1,10 @@
 //! The table under construction: one entry for each namespace that anything names.
 
-use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasherDefault, Hasher};
+use std::collections::HashSet;
 
 use super::{Below, Entry, Held};
 use crate::observation::{Kind, NamespaceFact, Observation, Task, Via};
+use crate::state::hash::NumberMap;
 use crate::view::HolderType;
 
 /// A kind and an inode, in the order of the contract.
@@ -26,27 +26,6 @@ impl Key {
     }
 }
 
-/// Spreads keys: the kernel counts inodes up, so nobody can choose them to collide.
-#[derive(Default)]
-pub(super) struct Spread(u64);
-
-impl Hasher for Spread {
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u64(u64::from(*byte));
-        }
-    }
-
-    fn write_u64(&mut self, value: u64) {
-        self.0 = (self.0.rotate_left(5) ^ value).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    }
-
-    fn finish(&self) -> u64 {
-        // The table takes its buckets from the lowest bits, which a product leaves the poorest.
-        self.0.rotate_left(26)
-    }
-}
-
 /// Whether a process is dead, or past leaving its namespaces: the init of a PID namespace stays so, sleeping, until the
 /// last zombie in it has been reaped. Only a main thread that has ended before its siblings lacks as much and is alive.
 fn is_over(task: &Task) -> bool {
@@ -55,7 +34,7 @@ fn is_over(task: &Task) -> bool {
 
 /// Namespaces, numbered as they are met.
 pub(super) struct Table<'a> {
-    numbers: HashMap<Key, u32, BuildHasherDefault<Spread>>,
+    numbers: NumberMap<Key, u32>,
     entries: Vec<Entry<'a>>,
     /// The namespace of each kind that was met last: most tasks share the node's.
     last: [(Option<Key>, u32); 8],
@@ -64,7 +43,7 @@ pub(super) struct Table<'a> {
 impl<'a> Table<'a> {
     pub(super) fn with_capacity(entries: usize) -> Self {
         Self {
-            numbers: HashMap::with_capacity_and_hasher(entries, BuildHasherDefault::default()),
+            numbers: NumberMap::with_capacity_and_hasher(entries, Default::default()),
             entries: Vec::with_capacity(entries),
             last: [(None, 0); 8],
         }
@@ -110,7 +89,7 @@ impl<'a> Table<'a> {
                 }
             }
         }
-        let mut leaders: HashMap<u32, Option<&Task>> =
+        let mut leaders: NumberMap<u32, Option<&Task>> =
             strays.iter().map(|thread| (thread.tgid, None)).collect();
         if leaders.is_empty() {
             return;

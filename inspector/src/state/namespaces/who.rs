@@ -1,11 +1,13 @@
 //! Which containers and pods are in which namespaces, and whom those were made for.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::mem;
 
-use super::{Namespace, Position, range};
+use super::grouped::Grouped;
+use super::{Namespace, Position};
 use crate::observation::{Declaration, Gap, Inodes, Kind, Observation, Origin};
-use crate::state::units::Unit;
+use crate::state::hash::NumberMap;
+use crate::state::units::{Unit, Units};
 use crate::state::{Model, class, pods};
 use crate::view::{Class, ClassEvidence, Evidence, Owner};
 
@@ -49,26 +51,31 @@ pub(super) struct Who {
     /// By name.
     pub pods: Vec<PodName>,
     /// Members by namespace.
-    pub in_namespace: Vec<(u32, u32)>,
+    pub in_namespace: Grouped<u32>,
     /// Pods by namespace: those of its members, and those that list it for another reason (a sandbox's pin).
-    pub pods_in: Vec<(u32, u32)>,
+    pub pods_in: Grouped<u32>,
     /// What pods say of the owners of their namespaces.
-    owners: HashMap<u32, Owner>,
+    owners: NumberMap<u32, Owner>,
     /// What could not be made out.
     pub gaps: Vec<Gap>,
 }
 
 impl Who {
-    pub(super) fn of(observation: &Observation, position: impl Fn(Kind, u32) -> Option<Position>) -> Self {
+    pub(super) fn of(
+        observation: &Observation,
+        namespaces: usize,
+        position: impl Fn(Kind, u32) -> Option<Position>,
+    ) -> Self {
         let position = |kind, inode| position(kind, inode).and_then(|at| u32::try_from(at).ok());
-        let model = Model::of(observation);
+        let mut model = Model::of(observation);
         let behaviours = class::behaviours(observation);
         let mut who = Self::default();
         let mut pod_of_unit = vec![u32::MAX; model.units.list.len()];
         let mut names: Vec<(PodName, u32)> = Vec::with_capacity(model.pods.len());
-        for (number, parts) in (0_u32..).zip(&model.pods) {
+        let mut pods_in: Vec<(u32, u32)> = Vec::new();
+        for (number, parts) in (0_u32..).zip(mem::take(&mut model.pods)) {
             // One at a time: all of them with all that they say would take more memory than everything else.
-            let assembled = pods::assemble(parts, &model, &behaviours);
+            let assembled = pods::assemble(&parts, &model, &behaviours);
             for unit in &parts.units {
                 if let Some(slot) = pod_of_unit.get_mut(*unit) {
                     *slot = number;
@@ -76,7 +83,7 @@ impl Who {
             }
             for namespace in assembled.namespaces {
                 if let Some(at) = position(namespace.kind, namespace.inode) {
-                    who.pods_in.push((at, number));
+                    pods_in.push((at, number));
                     who.owners.entry(at).or_insert(namespace.owner);
                 }
             }
@@ -89,30 +96,23 @@ impl Who {
             names.push((name, number));
         }
         let rank = who.name_pods(names);
-        let numbers = who.add_members(&model.units.list, &pod_of_unit, &rank);
-
-        let mut in_namespace = Vec::new();
-        for task in observation.tasks.iter().filter(|task| !task.is_dead()) {
-            let of_task = &model.units.of_task;
-            let unit = of_task.get(&task.pid).or_else(|| of_task.get(&task.tgid));
-            let Some(member) = unit.and_then(|unit| *numbers.get(*unit)?) else { continue };
-            let here = task.namespaces.iter().filter_map(|(kind, inode)| position(kind, inode));
-            in_namespace.extend(here.map(|at| (at, member)));
-        }
-        in_namespace.sort_unstable();
-        in_namespace.dedup();
-        for (_, pod) in &mut who.pods_in {
+        let Model { units, index, links, .. } = model;
+        // What comes now needs the room.
+        drop((index, links));
+        let numbers = who.add_members(&units.list, &pod_of_unit, &rank);
+        let in_namespace = members_of(observation, &units, &numbers, position);
+        for (_, pod) in &mut pods_in {
             *pod = rank.get(*pod as usize).copied().unwrap_or_default();
         }
         let of_members = in_namespace
             .iter()
             .filter_map(|(at, member)| Some((*at, who.members.get(*member as usize)?.pod)));
-        who.pods_in.extend(of_members);
-        who.pods_in.sort_unstable();
-        who.pods_in.dedup();
-        who.in_namespace = in_namespace;
-        who.gaps = pods::opaque(&model.units);
-        who.gaps.extend(model.units.doubts);
+        pods_in.extend(of_members);
+        in_order(&mut pods_in);
+        who.in_namespace = Grouped::of(namespaces, &in_namespace);
+        who.pods_in = Grouped::of(namespaces, &pods_in);
+        who.gaps = pods::opaque(&units);
+        who.gaps.extend(units.doubts);
         who
     }
 
@@ -157,9 +157,11 @@ impl Who {
             Some(false) => {}
         }
         let (kind, inode) = (namespace.kind(), namespace.inode());
-        let mut inits = range(&self.in_namespace, namespace.position())
+        let mut inits = self
+            .in_namespace
+            .get(namespace.position())
             .iter()
-            .filter_map(|(_, member)| self.members.get(*member as usize))
+            .filter_map(|member| self.members.get(*member as usize))
             .filter(|member| member.namespaces.get(kind) == Some(inode));
         match (inits.next(), inits.next()) {
             (Some(member), None) => Cow::Owned(member.owns(kind)),
@@ -174,11 +176,10 @@ impl Who {
 impl Member {
     /// As the only container in a namespace of its.
     fn owns(&self, kind: Kind) -> Owner {
-        let declared = self.own.contains(&kind);
-        let (evidence, whose) = if declared {
-            (Evidence::Declared, format!("{} declares it as made for itself", self.name))
+        let (evidence, whose) = if self.own.contains(&kind) {
+            (Evidence::Declared, " declares it as made for itself; ")
         } else {
-            (Evidence::Inferred, format!("{} is the only container in it", self.name))
+            (Evidence::Inferred, " is the only container in it; ")
         };
         let (class, class_evidence, what) = match &self.infra_mark {
             Some(mark) => (Class::Pause, ClassEvidence::Marked, mark.as_str()),
@@ -191,7 +192,7 @@ impl Member {
             class,
             evidence,
             class_evidence,
-            why: format!("{whose}; {}: {what}", class.name()),
+            why: [self.name.as_str(), whose, class.name(), ": ", what].concat(),
         }
     }
 }
@@ -215,6 +216,37 @@ fn member(unit: &Unit<'_>, pod: u32) -> Member {
             .collect(),
         infra_mark: declared.and_then(|declared| declared.infra_mark.clone()),
     }
+}
+
+/// The members in each namespace, by both: every living task counts, wherever it is.
+fn members_of(
+    observation: &Observation,
+    units: &Units<'_>,
+    numbers: &[Option<u32>],
+    position: impl Fn(Kind, u32) -> Option<u32>,
+) -> Vec<(u32, u32)> {
+    let mut pairs = Vec::with_capacity(observation.tasks.len());
+    // Where the member's task before was: nearly all are where their siblings are.
+    let mut before = vec![Inodes::default(); numbers.len()];
+    for task in observation.tasks.iter().filter(|task| !task.is_dead()) {
+        let unit = units.of_task.get(&task.pid).or_else(|| units.of_task.get(&task.tgid)).copied();
+        let Some((unit, member)) = unit.and_then(|unit| Some((unit, (*numbers.get(unit)?)?))) else {
+            continue;
+        };
+        let before =
+            before.get_mut(unit).map_or_else(Inodes::default, |slot| mem::replace(slot, task.namespaces));
+        let moved = task.namespaces.iter().filter(|(kind, inode)| before.get(*kind) != Some(*inode));
+        pairs.extend(moved.filter_map(|(kind, inode)| Some((position(kind, inode)?, member))));
+    }
+    in_order(&mut pairs);
+    pairs
+}
+
+/// Sorts pairs, each once.
+fn in_order(pairs: &mut Vec<(u32, u32)>) {
+    // As one number each: there are ten times as many pairs as tasks, and comparing is all that this does.
+    pairs.sort_unstable_by_key(|(first, second)| u64::from(*first) << 32 | u64::from(*second));
+    pairs.dedup();
 }
 
 /// Nothing tells.

@@ -153,8 +153,8 @@ fn what_no_process_is_in_is_listed_while_something_holds_it() {
     ];
     assert_eq!(listed, expected);
     let seen = &world.seen;
-    row(seen, Kind::Pid, 80, |row| assert_eq!((row.pid, &row.for_children), (0, &vec![10])));
-    row(seen, Kind::Time, 81, |row| assert_eq!((row.threads, &row.for_children), (0, &vec![10])));
+    row(seen, Kind::Pid, 80, |row| assert_eq!((row.pid, row.for_children), (0, [10].as_slice())));
+    row(seen, Kind::Time, 81, |row| assert_eq!((row.threads, row.for_children), (0, [10].as_slice())));
     row(seen, Kind::Net, 82, |row| {
         let pin = |path: &str| (HolderType::BindMount, path.to_owned(), 0);
         assert_eq!(holders(row), [pin("/run/netns/a"), pin("/run/netns/b")]);

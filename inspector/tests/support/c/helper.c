@@ -75,9 +75,27 @@ static void say(const char *what) {
 static char **command;
 static int joined[KINDS];
 
+static int made;
+
+static void put(const char *path, const char *text) {
+  int fd = open(path, O_WRONLY | O_CLOEXEC);
+  if (fd < 0 || write(fd, text, strlen(text)) < 0)
+    die(path);
+  close(fd);
+}
+
+/* Whose uid or gid is none in its own user namespace may not make another below it. */
+static void become_root_inside(void) {
+  put("/proc/self/setgroups", "deny");
+  put("/proc/self/uid_map", "0 0 1");
+  put("/proc/self/gid_map", "0 0 1");
+}
+
 static int run_command(void *unused) {
   (void)unused;
   prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (made & CLONE_NEWUSER)
+    become_root_inside();
   for (int i = 0; i < KINDS; i++)
     if (joined[i] > 0 && kinds[i].flag != CLONE_NEWPID && setns(joined[i], kinds[i].flag) < 0)
       die("setns");
@@ -95,6 +113,7 @@ static int run_command(void *unused) {
 static char stack[64 * 1024] __attribute__((aligned(16)));
 
 static int start(int flags) {
+  made = flags;
   int pid = clone(run_command, stack + sizeof stack, flags | SIGCHLD, NULL);
   if (pid < 0)
     die("clone");
