@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::observation::{Gap, Observation, TaskSource};
 use crate::source::{
-    Context, RuntimeFacts, TaskChoice, TaskScan, behaviour, bpf, cri, crio, docker, holders, node, oci, pins,
+    Context, RuntimeFacts, TaskChoice, TaskScan, behaviour, bpf, containerd, crio, docker, holders, node, oci, pins,
     podman, procfs,
 };
 use crate::state;
@@ -147,7 +147,7 @@ fn running_tasks(context: &Context) -> Option<u64> {
 /// what lies below it (dockerd's containers are containerd's too, and all are runc's or crun's).
 async fn runtimes(context: &Context, scan: &TaskScan) -> RuntimeFacts {
     let mut facts = docker::collect(context, scan).await;
-    facts.merge(cri::collect(context, scan).await);
+    facts.merge(containerd::collect(context, scan).await);
     facts.merge(crio::collect(context, scan).await);
     facts.merge(podman::collect(context, scan).await);
     facts.merge(oci::collect(context, scan).await);

@@ -17,8 +17,9 @@ pub fn pods(arguments: &[&str]) -> Answer {
     Answer::of(inspector([&["pods", "-o", "json"], arguments].concat()))
 }
 
-/// Asks by every source and checks what has to hold always: the iterator and /proc give the same, so do two runs, every
-/// container is what /proc and its runtime say, every pod is named as Kubernetes names it, and no gap is about them.
+/// Asks by every source and checks what has to hold always: the iterator and /proc give the same, so do two runs, and the
+/// socket and the files but for the wording; every container is what /proc and its runtime say, every pod is named as
+/// Kubernetes names it, and no gap is about them.
 pub fn agreed(world: &World, ours: &[(&Pod, &[&Container])]) -> Ours {
     agreed_with(world, ours, &[])
 }
@@ -28,8 +29,9 @@ pub fn agreed_with(world: &World, ours: &[(&Pod, &[&Container])], arguments: &[&
     let mut ids: Vec<&str> = ours.iter().map(|(pod, _)| pod.id.as_str()).collect();
     ids.extend(ours.iter().flat_map(|(_, rows)| rows.iter().map(|row| row.id.as_str())));
     let socket = world.with_socket();
-    let ask = |source: &str| {
-        let answer = pods(&[&[source, &socket], arguments].concat());
+    let root = world.with_root();
+    let ask = |source: &str, from: &str| {
+        let answer = pods(&[&[source, from], arguments].concat());
         for gap in answer.gaps() {
             assert!(!ids.iter().any(|id| gap.contains(&id[..12])), "a gap about our containers: {gap}");
         }
@@ -37,12 +39,18 @@ pub fn agreed_with(world: &World, ours: &[(&Pod, &[&Container])], arguments: &[&
     };
     for _ in 0..5 {
         let before = facts(ours);
-        let (bpf, procfs, again) = (ask("--source=bpf"), ask("--source=procfs"), ask("--source=bpf"));
+        let (bpf, procfs) = (ask("--source=bpf", &socket), ask("--source=procfs", &socket));
+        let (again, files) = (ask("--source=bpf", &socket), ask("--source=procfs", &root));
         if facts(ours) != before {
             continue;
         }
         assert_eq!(bpf, procfs, "the iterator (left) and /proc (right) differ");
         assert_eq!(bpf, again, "two runs over the same state differ");
+        assert_eq!(
+            bpf.without_words(),
+            files.without_words(),
+            "the socket (left) and the files (right) differ"
+        );
         for (pod, rows) in ours {
             is_what_it_is(pod, rows, &before, &bpf);
         }

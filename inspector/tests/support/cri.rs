@@ -242,6 +242,11 @@ impl World {
         format!("--socket=containerd={}", self.socket())
     }
 
+    /// The flag that makes the program read the daemon's files.
+    pub fn with_root(&self) -> String {
+        format!("--socket=containerd={}/root", self.folder.display())
+    }
+
     /// A folder for a test's own files, which any user may enter.
     pub fn scratch(&self, name: &str) -> PathBuf {
         let folder = self.folder.join("scratch").join(name);

@@ -21,6 +21,13 @@ pub fn path(root: &Path) -> PathBuf {
     root.join(FILE)
 }
 
+/// The root that a database is of, by its path.
+#[must_use]
+pub fn root_of(database: &Path) -> Option<PathBuf> {
+    let root = database.parent()?.parent()?;
+    (root.is_absolute() && path(root) == database).then(|| root.to_owned())
+}
+
 /// Every container in it, sorted by namespace and id; `None` where there is no database.
 ///
 /// # Errors

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::messages::{self, Any};
 use crate::observation::RuntimeState;
-use crate::source::cri::info;
+use crate::source::cri::{self, info};
 use crate::source::oci::spec::{Spec, null_as_default};
 
 /// containerd's namespace of Kubernetes.
@@ -63,6 +63,15 @@ pub struct Task {
     pub exited_at: Option<Timestamp>,
 }
 
+/// A container with its task.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Known {
+    /// The container.
+    pub record: Record,
+    /// Its task; `None` where it has none: it was never started, or its end was taken note of.
+    pub task: Option<Task>,
+}
+
 /// What CRI writes down of a sandbox.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SandboxMetadata {
@@ -102,14 +111,14 @@ pub struct PodMetadata {
 }
 
 #[derive(Default, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
+#[serde(default, rename_all = "PascalCase", bound(deserialize = "C: Deserialize<'de> + Default"))]
 struct Versioned<C: Default> {
     #[serde(deserialize_with = "null_as_default")]
     metadata: Metadata<C>,
 }
 
 #[derive(Default, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
+#[serde(default, rename_all = "PascalCase", bound(deserialize = "C: Deserialize<'de> + Default"))]
 struct Metadata<C: Default> {
     #[serde(rename = "SandboxID")]
     sandbox_id: String,
@@ -145,6 +154,29 @@ impl Record {
             record.read_extension(name, extension);
         }
         record
+    }
+
+    /// A container of which nothing but its specification was found.
+    #[must_use]
+    pub fn of_spec(namespace: &str, id: String, spec: Spec) -> Self {
+        Self { namespace: namespace.to_owned(), id, spec: Some(spec), ..Self::default() }
+    }
+
+    /// Whether CRI made it: by its metadata, or by its annotations where that is not to be had.
+    #[must_use]
+    pub fn is_cri(&self) -> bool {
+        let annotated = |spec| cri::sandbox_of(spec).is_some();
+        self.namespace == KUBERNETES
+            && (self.sandbox.is_some()
+                || self.container.is_some()
+                || self.spec.as_ref().is_some_and(annotated))
+    }
+
+    /// Whether it is a sandbox of CRI's.
+    #[must_use]
+    pub fn is_sandbox(&self) -> bool {
+        self.sandbox.is_some()
+            || self.container.is_none() && self.spec.as_ref().is_some_and(|spec| cri::sandbox_mark(spec).is_some())
     }
 
     /// Reads the specification.

@@ -5,12 +5,13 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::record::Task;
+use super::record::{KUBERNETES, Task};
 use crate::observation::{Gap, RuntimeState};
 use crate::source::oci::bundle::BundleFolder;
 use crate::source::oci::file::{Error, HostFiles};
 use crate::source::oci::process::Processes;
 use crate::source::oci::runc::RuncState;
+use crate::source::oci::spec::{Spec, cgroup_of};
 use crate::state::cgroup;
 
 /// runc's root for containerd, unless a bundle names another.
@@ -35,23 +36,21 @@ impl<'a> Bundles<'a> {
         Self { files, processes, folders }
     }
 
-    /// The same, of one daemon only.
-    #[must_use]
-    pub fn below(&self, state: &Path) -> Self {
-        let folders = self.folders.iter().filter(|folder| folder.path.starts_with(state)).cloned().collect();
-        Self { folders, ..self.clone() }
-    }
-
-    /// A container's task; `None` where it has none: it was never started, or its end was taken note of.
-    pub fn task(&self, namespace: &str, id: &str, gaps: &mut Vec<Gap>) -> Option<Task> {
-        let tasks = self.of(namespace).filter_map(|folder| {
-            self.read(folder, id).unwrap_or_else(|error| {
-                gaps.push(Gap::deciding(format!("container {id}"), error.to_string()));
-                None
-            })
-        });
-        // Two daemons can have a container of this id each; at most one is asked about.
-        tasks.max_by_key(|task| task.state == RuntimeState::Running)
+    /// A container's task; `None` where it has none: it was never started, or its end was taken note of. `spec` tells
+    /// it from one of another daemon's with the same id.
+    pub fn task(&self, namespace: &str, id: &str, spec: Option<&Spec>, gaps: &mut Vec<Gap>) -> Option<Task> {
+        let mut tasks = Vec::new();
+        for folder in self.of(namespace) {
+            match self.read(folder, id) {
+                Ok(Some(task)) => tasks.push((folder, task)),
+                Ok(None) => {}
+                Err(error) => gaps.push(Gap::deciding(format!("container {id}"), error.to_string())),
+            }
+        }
+        if tasks.len() > 1 && spec.is_some() {
+            tasks.retain(|(folder, _)| folder.spec(self.files, id).ok().flatten().as_ref() == spec);
+        }
+        tasks.into_iter().map(|(_, task)| task).max_by_key(|task| task.state == RuntimeState::Running)
     }
 
     /// Completes what an API said of a task by what only runc wrote down.
@@ -61,6 +60,30 @@ impl<'a> Bundles<'a> {
             task.start_ticks = same.start_ticks;
             task.cgroup = same.cgroup;
         }
+    }
+
+    /// When a container of Kubernetes' started, in clock ticks since boot, and its cgroup: by runc where that speaks of
+    /// the same process, else by the kernel.
+    #[must_use]
+    pub fn identity(&self, id: &str, pid: u32) -> (Option<u64>, Option<String>) {
+        if pid == 0 {
+            return (None, None);
+        }
+        let mut task = Task { pid, state: RuntimeState::Running, ..Task::default() };
+        self.complete(&mut task, KUBERNETES, id);
+        let cgroup = task.cgroup.or_else(|| cgroup_of(id, None, self.processes.cgroup(pid)));
+        (task.start_ticks, cgroup)
+    }
+
+    /// The ids of the bundles in each folder.
+    pub fn ids(&self) -> Vec<(BundleFolder, Vec<String>)> {
+        let ids = |folder: &BundleFolder| {
+            let names = self.files.list(&folder.path).ok().flatten().unwrap_or_default();
+            // A hidden one is a bundle that is being removed.
+            let names = names.into_iter().filter_map(|name| name.into_string().ok());
+            names.filter(|name| !name.starts_with('.')).collect()
+        };
+        self.folders.iter().map(|folder| (folder.clone(), ids(folder))).collect()
     }
 
     fn of<'s>(&'s self, namespace: &'s str) -> impl Iterator<Item = &'s BundleFolder> {
@@ -92,7 +115,11 @@ impl<'a> Bundles<'a> {
                 (_, false) => RuntimeState::Exited,
             },
             start_ticks: start_ticks.filter(|_| lives),
-            cgroup: state.as_ref().filter(|_| lives).and_then(RuncState::cgroup),
+            cgroup: state
+                .as_ref()
+                .filter(|_| lives)
+                .and_then(RuncState::cgroup)
+                .or_else(|| cgroup_of(id, None, self.processes.cgroup(pid).filter(|_| lives))),
             exit_code: None,
             exited_at: None,
         }))

@@ -4,7 +4,6 @@
 //! [`facts`]. By socket a runtime is asked with [`ask`].
 
 mod client;
-mod collect;
 mod declared;
 pub(super) mod info;
 mod messages;
@@ -15,7 +14,6 @@ mod mounts;
 mod tests;
 
 pub use client::{Answer, ask};
-pub use collect::collect;
 pub use declared::{facts, image, is_spoofed, sandbox_mark, sandbox_of};
 
 /// Why the processes of a container are not to be seen on this host, by the name of its low-level runtime: a configured

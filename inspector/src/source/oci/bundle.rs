@@ -39,18 +39,6 @@ impl BundleFolder {
         (TASKS.contains(&tasks) && path.is_absolute()).then(|| Self { path: path.to_owned() })
     }
 
-    /// The folder of a containerd namespace below a daemon's state folder.
-    #[must_use]
-    pub fn below(state: &Path, namespace: &str) -> Self {
-        Self { path: state.join(TASKS[0]).join(namespace) }
-    }
-
-    /// The state folder of its daemon.
-    #[must_use]
-    pub fn state(&self) -> Option<&Path> {
-        self.path.parent()?.parent()
-    }
-
     /// The containerd namespace: Docker's is `moby`, Kubernetes' `k8s.io`.
     #[must_use]
     pub fn namespace(&self) -> &str {
@@ -94,6 +82,17 @@ impl BundleFolder {
     }
 }
 
+/// The folders of bundles of the daemon with this state folder, one for each of its namespaces.
+#[must_use]
+pub fn of_state(files: &HostFiles, state: &Path) -> BTreeSet<BundleFolder> {
+    let tasks = TASKS.iter().map(|name| state.join(name));
+    let folders = tasks.flat_map(|tasks| {
+        let names = files.list(&tasks).ok().flatten().unwrap_or_default();
+        names.into_iter().map(move |name| BundleFolder { path: tasks.join(name) })
+    });
+    folders.collect()
+}
+
 /// The folders of bundles that the shims of the running containers work in.
 #[must_use]
 pub fn of_running(context: &Context, scan: &TaskScan) -> BTreeSet<BundleFolder> {
@@ -109,7 +108,8 @@ pub fn of_running(context: &Context, scan: &TaskScan) -> BTreeSet<BundleFolder> 
 }
 
 /// The mount namespace that the host's paths are meant in: kthreadd's, else PID 1's.
-fn host_mounts(scan: &TaskScan) -> Option<u32> {
+#[must_use]
+pub fn host_mounts(scan: &TaskScan) -> Option<u32> {
     let task = |pid| scan.tasks.iter().find(|task: &&Task| task.pid == pid);
     task(2)
         .filter(|task| task.kernel_thread)

@@ -10,8 +10,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use jiff::Timestamp;
-
+use super::dead::{Dead, name_the_dead};
 use super::process::Processes;
 use super::roots::{self, Contents, Found, Root};
 use super::spec::{Spec, SpecMount, cgroup_of, namespace_inode};
@@ -96,37 +95,6 @@ pub async fn collect(context: &Context, scan: &TaskScan) -> RuntimeFacts {
     name_the_dead(&mut facts.containers, &dead);
     facts.containers.sort_by(|one, other| one.id.cmp(&other.id));
     facts
-}
-
-/// A container whose process has ended.
-struct Dead {
-    pid: u32,
-    created: Timestamp,
-    id: String,
-    uid: Option<u32>,
-}
-
-/// A path `/proc/PID/ns/…` of a process that has ended leads nowhere, or to a later process of that number. Whom it meant
-/// the runtime still has written down: the last container with that init that was there when the joiner was created.
-fn name_the_dead(containers: &mut [DeclaredContainer], dead: &[Dead]) {
-    for container in containers {
-        let (Some(created), uid, own) = (container.created_at, container.word_of_uid, container.id.clone())
-        else {
-            continue;
-        };
-        for declaration in container.declared.values_mut() {
-            let Declaration::Path { path, .. } = declaration else { continue };
-            let meant =
-                path.strip_prefix("/proc/").and_then(|path| path.split('/').next()?.parse::<u32>().ok());
-            let meant = dead
-                .iter()
-                .filter(|it| Some(it.pid) == meant && it.uid == uid && it.created < created && it.id != own)
-                .max_by_key(|it| it.created);
-            if let Some(meant) = meant {
-                *declaration = Declaration::Container(meant.id.clone());
-            }
-        }
-    }
 }
 
 fn report(endpoint: String, status: RuntimeStatus, detail: String) -> RuntimeReport {
@@ -223,7 +191,8 @@ fn add(facts: &mut RuntimeFacts, container: DeclaredContainer) {
 }
 
 /// The bind mounts that are volumes, by target.
-fn volumes(spec: &Spec, bundle: Option<&Path>) -> Vec<Mount> {
+#[must_use]
+pub fn volumes(spec: &Spec, bundle: Option<&Path>) -> Vec<Mount> {
     let is_volume = |mount: &&SpecMount| {
         let below =
             |folder: &str| mount.destination.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));

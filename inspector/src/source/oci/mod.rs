@@ -7,6 +7,7 @@
 pub mod bundle;
 mod collect;
 pub mod crun;
+pub mod dead;
 pub mod file;
 pub mod process;
 pub mod roots;
@@ -14,7 +15,7 @@ pub mod runc;
 pub mod runsc;
 pub mod spec;
 
-pub use collect::collect;
+pub use collect::{collect, volumes};
 
 #[cfg(test)]
 pub(crate) mod tests;
