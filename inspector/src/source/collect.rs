@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use crate::observation::{Gap, Observation, TaskSource};
 use crate::source::{
-    Context, RuntimeFacts, TaskChoice, TaskScan, behaviour, bpf, containerd, crio, docker, holders, node, oci, pins,
-    podman, procfs,
+    Context, RuntimeFacts, TaskChoice, TaskScan, behaviour, bpf, containerd, crio, docker, holders, node,
+    oci, pins, podman, procfs,
 };
 use crate::state;
 

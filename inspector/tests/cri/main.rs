@@ -24,6 +24,7 @@ macro_rules! trials {
 }
 
 mod check;
+mod ctr;
 mod deaths;
 mod limits;
 mod sharing;
@@ -38,7 +39,7 @@ fn main() -> ExitCode {
     {
         return support::cri::keep(Path::new(&folder));
     }
-    let trials = [sharing::trials(), deaths::trials(), limits::trials()];
+    let trials = [sharing::trials(), deaths::trials(), limits::trials(), ctr::trials()];
     let conclusion =
         libtest_mimic::run(&libtest_mimic::Arguments::from_args(), trials.into_iter().flatten().collect());
     support::cri::stop();

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io::{Read as _, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
@@ -30,10 +31,13 @@ pub struct Container {
 pub fn keep(folder: &Path) -> ExitCode {
     let _ = std::io::stdin().read_to_end(&mut Vec::new());
     let base = cgroup_base(folder);
+    let identity = |path: &Path| fs::metadata(path).ok().map(|data| (data.dev(), data.ino()));
+    let tree = identity(&folder.join("rootfs"));
     let mine = |pid: &u32| {
         truth::cgroup(*pid).is_some_and(|path| path.starts_with(&base))
             || fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd.starts_with(folder))
-            || fs::read_link(format!("/proc/{pid}/root")).is_ok_and(|root| root.starts_with(folder))
+            // crun's, without cgroups, are nowhere but on the tree that they were made with.
+            || tree.is_some() && identity(Path::new(&format!("/proc/{pid}/root/"))) == tree
     };
     for _ in 0..100 {
         let left: Vec<u32> =

@@ -76,7 +76,10 @@ async fn containers(client: &Client, namespace: &str, context: &Context) -> Resu
     let mut known: Vec<Known> = listed
         .containers
         .into_iter()
-        .map(|container| Known { task: tasks.remove(&container.id), record: Record::of(namespace, container) })
+        .map(|container| Known {
+            task: tasks.remove(&container.id),
+            record: Record::of(namespace, container),
+        })
         .collect();
     known.sort_by(|one, other| one.record.id.cmp(&other.record.id));
     Ok(known)

@@ -81,10 +81,12 @@ pub fn container(known: &Known, source: &str, inode: &dyn Fn(&str) -> Option<u32
 
 /// Whom nerdctl was told to join, where the specification has no more than a path of a process.
 fn join(record: &Record, declared: &mut BTreeMap<Kind, Declaration>) {
-    let networks = record.label(label::NETWORKS).and_then(|text| serde_json::from_str::<Vec<String>>(text).ok());
-    let network = networks.unwrap_or_default().into_iter().find_map(|name| {
-        name.strip_prefix("container:").filter(|id| !id.is_empty()).map(str::to_owned)
-    });
+    let networks =
+        record.label(label::NETWORKS).and_then(|text| serde_json::from_str::<Vec<String>>(text).ok());
+    let network = networks
+        .unwrap_or_default()
+        .into_iter()
+        .find_map(|name| name.strip_prefix("container:").filter(|id| !id.is_empty()).map(str::to_owned));
     let pid = record.label(label::PID_CONTAINER).map(str::to_owned);
     for (kind, whom) in [(Kind::Net, network), (Kind::Pid, pid)] {
         if let (Some(whom), Some(Declaration::Path { .. })) = (whom, declared.get(&kind)) {

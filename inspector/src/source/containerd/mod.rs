@@ -132,11 +132,16 @@ impl Collection<'_> {
         let status = if gaps.is_empty() { RuntimeStatus::Ok } else { RuntimeStatus::Error };
         let detail =
             format!("{} {}, {}", answer.runtime_name, answer.runtime_version, counted(&node, &others));
-        self.add(&node, &others, &endpoint, RuntimeFacts {
-            reports: vec![report(endpoint.clone(), status, detail)],
-            gaps,
-            ..RuntimeFacts::default()
-        });
+        self.add(
+            &node,
+            &others,
+            &endpoint,
+            RuntimeFacts {
+                reports: vec![report(endpoint.clone(), status, detail)],
+                gaps,
+                ..RuntimeFacts::default()
+            },
+        );
         true
     }
 
@@ -148,7 +153,8 @@ impl Collection<'_> {
             Ok(Some(records)) => records,
             Ok(None) if !named => return,
             Ok(None) => {
-                let why = format!("it is no root of containerd's: {} is not there", metadata::path(root).display());
+                let why =
+                    format!("it is no root of containerd's: {} is not there", metadata::path(root).display());
                 self.facts.gaps.push(Gap::deciding(what(), why.clone()));
                 self.facts.reports.push(report(endpoint, RuntimeStatus::Absent, why));
                 return;
@@ -197,7 +203,10 @@ impl Collection<'_> {
                 match folder.spec(self.files, &id) {
                     Ok(Some(spec)) => {
                         let task = self.bundles.task(folder.namespace(), &id, None, &mut gaps);
-                        known.push(Known { record: record::Record::of_spec(folder.namespace(), id, spec), task });
+                        known.push(Known {
+                            record: record::Record::of_spec(folder.namespace(), id, spec),
+                            task,
+                        });
                     }
                     Ok(None) => {}
                     Err(error) => gaps.push(Gap::deciding(format!("container {id}"), error.to_string())),
@@ -227,11 +236,16 @@ impl Collection<'_> {
         let is_error = gaps.iter().any(|gap| gap.could_change_verdict);
         let state = if is_error { RuntimeStatus::Error } else { RuntimeStatus::Ok };
         let detail = format!("read from disk: {}", counted(&node, &others));
-        self.add(&node, &others, &endpoint, RuntimeFacts {
-            reports: vec![report(endpoint.clone(), state, detail)],
-            gaps,
-            ..RuntimeFacts::default()
-        });
+        self.add(
+            &node,
+            &others,
+            &endpoint,
+            RuntimeFacts {
+                reports: vec![report(endpoint.clone(), state, detail)],
+                gaps,
+                ..RuntimeFacts::default()
+            },
+        );
     }
 
     /// Completes what CRI said by what only runc wrote down.
@@ -249,7 +263,8 @@ impl Collection<'_> {
     fn add(&mut self, node: &CriNode, others: &[Known], source: &str, mut more: RuntimeFacts) {
         let inode = |path: &str| namespace_inode(self.context, path);
         let (mut containers, pods) = cri::facts(node, Runtime::Containerd, source, &inode);
-        let mut plain: Vec<_> = others.iter().map(|known| declared::container(known, source, &inode)).collect();
+        let mut plain: Vec<_> =
+            others.iter().map(|known| declared::container(known, source, &inode)).collect();
         name_the_dead(&mut plain, &declared::dead(others));
         containers.extend(plain);
         more.containers = containers;

@@ -28,7 +28,11 @@ const USUAL: [Usual; 4] = [
         root: "/var/lib/rancher/k3s/agent/containerd",
         state: "/run/k3s/containerd",
     },
-    Usual { socket: "/run/k0s/containerd.sock", root: "/var/lib/k0s/containerd", state: "/run/k0s/containerd" },
+    Usual {
+        socket: "/run/k0s/containerd.sock",
+        root: "/var/lib/k0s/containerd",
+        state: "/run/k0s/containerd",
+    },
     Usual {
         socket: "/var/snap/microk8s/common/run/containerd.sock",
         root: "/var/snap/microk8s/common/var/lib/containerd",

@@ -176,7 +176,8 @@ impl Record {
     #[must_use]
     pub fn is_sandbox(&self) -> bool {
         self.sandbox.is_some()
-            || self.container.is_none() && self.spec.as_ref().is_some_and(|spec| cri::sandbox_mark(spec).is_some())
+            || self.container.is_none()
+                && self.spec.as_ref().is_some_and(|spec| cri::sandbox_mark(spec).is_some())
     }
 
     /// Reads the specification.
