@@ -97,24 +97,20 @@ pub fn reader_level() -> u32 {
     }
 }
 
-/// The number of a task's `struct pid` as the reader sees it; 0 if it does not.
+/// The number of a `struct pid` as the reader sees it; 0 if it does not, or if there is none.
 ///
 /// # Safety
 ///
-/// `task` points to a `task_struct`.
+/// `pid` is the address of a `struct pid` (or 0).
 #[inline(always)]
-pub unsafe fn seen_by_reader<M: Memory>(task: Pointer, reader_level: u32) -> u32 {
-    // SAFETY: fields of `task_struct` and `struct pid`.
+pub unsafe fn seen_by_reader(pid: u64, reader_level: u32) -> u32 {
+    // SAFETY: fields of `struct pid`.
     unsafe {
-        let Some(pid) = M::pointer(task, offset!(task_thread_pid)) else { return 0 };
-        if reader_level == 0 {
-            M::u32(pid, slot(0) + offset!(upid_nr))
-        } else if M::u32(pid, offset!(pid_level)) >= reader_level {
+        if reader_level != 0 && Probe::u32_or_0(pid, offset!(pid_level)) < reader_level {
             // The walk is over the reader's namespace and its descendants, and a parent outside it is an
             // ancestor's: who has a number at this level has it in the reader's namespace.
-            Probe::u32(pid, slot(reader_level) + offset!(upid_nr))
-        } else {
-            0
+            return 0;
         }
+        Probe::u32_or_0(pid, slot(reader_level) + offset!(upid_nr))
     }
 }

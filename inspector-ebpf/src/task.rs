@@ -7,7 +7,7 @@ use inspector_common::{CGROUP_DEPTH, EndRecord, Header, MISSING, TASK_HEADER_LEN
 use crate::{
     cgroup,
     context::{Context, Logged},
-    memory::{Memory, Pointer, address, offset},
+    memory::{Memory, Pointer, Probe, address, offset},
     namespace,
     output::{self, Again, State},
     pid::{self, Innermost},
@@ -71,9 +71,9 @@ unsafe fn show_end(context: *mut Context, seq: *mut seq_file, state: &State) -> 
 unsafe fn show_task<M: Memory>(seq: *mut seq_file, task: Pointer, state: &mut State) -> Result<(), Again> {
     // SAFETY: fields of `task_struct`, in here and in what is called.
     unsafe {
-        let Some(leader) = M::pointer(task, offset!(task_group_leader)) else { return Ok(()) };
+        let Some(leader) = Probe::pointer(task, offset!(task_group_leader)) else { return Ok(()) };
         let nsproxy = M::pointer(task, offset!(task_nsproxy));
-        if leader != task && !is_stray::<M>(nsproxy, leader) {
+        if leader != task && !is_stray(nsproxy, leader) {
             state.visited += 1;
             return Ok(());
         }
@@ -82,13 +82,13 @@ unsafe fn show_task<M: Memory>(seq: *mut seq_file, task: Pointer, state: &mut St
         namespace::write_new(seq, state)?;
         // The task may leave or swap its nsproxy meanwhile, and the old one be freed and used again. As long as
         // the task has it, it cannot be: so what was read counts only if the task has it still.
-        if M::u64(task, offset!(task_nsproxy)) != output::reload(&state.nsproxy) {
+        if Probe::u64(task, offset!(task_nsproxy)) != output::reload(&state.nsproxy) {
             return Err(Again::Changed);
         }
 
-        let (v2, pids) = cgroup::of_task::<M>(task);
-        state.task.cgroup_v2 = cgroup::id::<M>(v2);
-        state.task.cgroup_pids = cgroup::id::<M>(pids);
+        let (v2, pids) = cgroup::of_task(task);
+        state.task.cgroup_v2 = cgroup::id(v2);
+        state.task.cgroup_pids = cgroup::id(pids);
         cgroup::begin(state, v2, pids);
         cgroup::write_paths(seq, state)?;
         let below = pid::below(&mut state.task, output::reload(&state.pid));
@@ -112,10 +112,10 @@ unsafe fn show_task<M: Memory>(seq: *mut seq_file, task: Pointer, state: &mut St
 /// user space sorts that out. The PID and user namespaces are one for the whole group.) Not so a thread that is
 /// just exiting; but every thread whose leader has exited, for then nothing else tells where the process lives.
 #[inline(always)]
-unsafe fn is_stray<M: Memory>(nsproxy: Option<Pointer>, leader: Pointer) -> bool {
+unsafe fn is_stray(nsproxy: Option<Pointer>, leader: Pointer) -> bool {
     match nsproxy {
         // SAFETY: a field of `task_struct`.
-        Some(own) => own.as_ptr() as u64 != unsafe { M::u64(leader, offset!(task_nsproxy)) },
+        Some(own) => own.as_ptr() as u64 != unsafe { Probe::u64(leader, offset!(task_nsproxy)) },
         None => false,
     }
 }
@@ -141,15 +141,6 @@ unsafe fn fill<M: Memory>(state: &mut State, task: Pointer, leader: Pointer) {
         }
         record.state = M::u32(task, offset!(task_state)) | exit_state;
 
-        let level = pid::reader_level();
-        record.pid = pid::seen_by_reader::<M>(task, level);
-        record.tgid = pid::seen_by_reader::<M>(leader, level);
-        record.parent = 0;
-        if let Some(parent) = M::pointer(task, offset!(task_real_parent))
-            && let Some(parent) = M::pointer(parent, offset!(task_group_leader))
-        {
-            record.parent = pid::seen_by_reader::<M>(parent, level);
-        }
         let pid = M::pointer(task, offset!(task_thread_pid));
         state.pid = address(pid);
         let innermost = match pid {
@@ -163,23 +154,21 @@ unsafe fn fill<M: Memory>(state: &mut State, task: Pointer, leader: Pointer) {
         if innermost.number == 1 {
             record.flags |= flags::PID_NAMESPACE_INIT;
         }
+        let level = pid::reader_level();
+        record.pid = pid::seen_by_reader(state.pid, level);
+        record.tgid = pid::seen_by_reader(Probe::u64(leader, offset!(task_thread_pid)), level);
+        let parent = Probe::u64(task, offset!(task_real_parent));
+        let parent = Probe::u64_or_0(parent, offset!(task_group_leader));
+        record.parent = pid::seen_by_reader(Probe::u64_or_0(parent, offset!(task_thread_pid)), level);
 
-        record.threads = match M::pointer(task, offset!(task_signal)) {
-            Some(signal) => M::u32(signal, offset!(signal_nr_threads)),
-            None => 0,
-        };
-        record.uid = 0;
-        record.user_namespace_owner = 0;
-        let mut user = None;
-        if let Some(cred) = M::pointer(task, offset!(task_real_cred)) {
-            record.uid = M::u32(cred, offset!(cred_uid));
-            user = M::pointer(cred, offset!(cred_user_ns));
-            if let Some(user) = user {
-                record.namespaces.user = M::u32(user, offset!(user_inum));
-                record.user_namespace_owner = M::u32(user, offset!(user_owner));
-            }
-        }
-        state.walk.set(USER, user);
+        let signal = Probe::u64(task, offset!(task_signal));
+        record.threads = Probe::u32_or_0(signal, offset!(signal_nr_threads));
+        let cred = Probe::u64(task, offset!(task_real_cred));
+        record.uid = Probe::u32_or_0(cred, offset!(cred_uid));
+        let user = Probe::u64_or_0(cred, offset!(cred_user_ns));
+        record.namespaces.user = Probe::u32_or_0(user, offset!(user_inum));
+        record.user_namespace_owner = Probe::u32_or_0(user, offset!(user_owner));
+        state.walk.set(USER, Pointer::new(user as *mut u8));
     }
 }
 
