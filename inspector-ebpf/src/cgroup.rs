@@ -8,7 +8,7 @@ use inspector_common::{
 
 use crate::{
     memory::{Memory as _, Pointer, Probe, offset},
-    output::{self, Again, Paths, State},
+    output::{self, Again, Paths, State, step, store},
 };
 
 /// The cgroup of a task in one hierarchy.
@@ -83,63 +83,84 @@ pub fn begin(state: &mut State, v2: Option<Cgroup>, pids: Option<Cgroup>) {
         None => 0,
     };
     let (v2, pids) = (first(v2), first(pids));
-    state.paths = Paths { node: v2, hierarchy: Hierarchy::V2 as u64, next: pids };
+    store(&mut state.paths.node, v2);
+    store(&mut state.paths.hierarchy, Hierarchy::V2 as u64);
+    store(&mut state.paths.next, pids);
 }
 
 /// Writes a record for each cgroup and for its ancestors, up to the first that was written before: then all above
-/// it were.
-///
-/// The verifier goes through each round, and through each way that a round can take, so this loop is made to be
-/// cheap for it: everything that lasts from round to round is in the map, where it is not tracked, and nothing is
-/// read through typed pointers, each of which costs a search of the kernel's types. Most tasks take one round.
+/// it were. Most tasks take one step.
 ///
 /// # Safety
 ///
-/// `seq` is the context's, and [`begin`] was called.
+/// `seq` is the context's, `state` is [`output::current`], [`begin`] was called, and nobody else holds a reference to
+/// the state.
 #[inline(always)]
-pub unsafe fn write_paths(seq: *mut seq_file, state: &mut State) -> Result<(), Again> {
-    // Two paths, and a round at the end of each.
+pub unsafe fn write_paths(seq: *mut seq_file, state: *mut State) -> Result<(), Again> {
+    // Two paths, and a step at the end of each.
     for _ in 0..2 * (CGROUP_DEPTH + 1) {
-        let Some(node) = Pointer::new(state.paths.node as *mut u8) else {
-            if state.paths.next == 0 {
-                return Ok(());
+        match cgroup_step() {
+            step::END => return Ok(()),
+            step::WRITE => {
+                // SAFETY: the caller's; what is called is done with the state when it returns. The mask, which
+                // changes nothing, keeps the length within the record in the verifier's eyes too.
+                unsafe {
+                    let name = output::reload(&(*state).cgroup.name_length) & NAME_MASK;
+                    output::write(seq, &(*state).cgroup, CGROUP_HEADER_LEN as u32 + name)?;
+                }
             }
-            state.paths = Paths { node: state.paths.next, hierarchy: Hierarchy::Pids as u64, next: 0 };
-            continue;
-        };
-        // SAFETY: fields of `kernfs_node`.
-        unsafe {
-            state.cgroup.id = Probe::u64(node, offset!(kernfs_id));
-            if state.is_written() {
-                state.paths.node = 0;
-                continue;
-            }
-            state.set_written();
-            state.paths.node = Probe::u64(node, offset!(kernfs_parent));
-            state.cgroup.hierarchy = state.paths.hierarchy as u32;
-            // 0 for the root's, which is NULL.
-            state.cgroup.parent = Probe::u64_or_0(state.paths.node, offset!(kernfs_id));
-            write_record(seq, Probe::u64(node, offset!(kernfs_name)), &mut state.cgroup)?;
+            _ => {}
         }
-        state.pending_cgroups += 1;
     }
     Ok(())
 }
 
-/// Completes the record with its name, and writes it.
+const NAME_MASK: u32 = NAME_LEN as u32 - 1;
+
+/// Goes to the next cgroup; if it was not written yet, puts together its record.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn cgroup_step() -> u64 {
+    let Some(state) = output::current() else { return step::END };
+    // SAFETY: no caller holds a reference to it.
+    let state = unsafe { &mut *state };
+    let Some(node) = Pointer::new(state.paths.node as *mut u8) else {
+        if state.paths.next == 0 {
+            return step::END;
+        }
+        state.paths = Paths { node: state.paths.next, hierarchy: Hierarchy::Pids as u64, next: 0 };
+        return step::NEXT;
+    };
+    // SAFETY: fields of `kernfs_node`.
+    unsafe {
+        state.cgroup.id = Probe::u64(node, offset!(kernfs_id));
+        if state.is_written() {
+            state.paths.node = 0;
+            return step::NEXT;
+        }
+        state.set_written();
+        state.paths.node = Probe::u64(node, offset!(kernfs_parent));
+        state.cgroup.hierarchy = state.paths.hierarchy as u32;
+        // 0 for the root's, which is NULL.
+        state.cgroup.parent = Probe::u64_or_0(state.paths.node, offset!(kernfs_id));
+        complete(Probe::u64(node, offset!(kernfs_name)), &mut state.cgroup);
+    }
+    // If it does not fit the call does not count, and neither does this.
+    state.pending_cgroups += 1;
+    step::WRITE
+}
+
+/// Completes the record with its name.
 #[inline(always)]
-unsafe fn write_record(seq: *mut seq_file, name: u64, record: &mut CgroupRecord) -> Result<(), Again> {
+unsafe fn complete(name: u64, record: &mut CgroupRecord) {
     // SAFETY: the helper checks the address (of a `char *`, which no typed load follows), and puts a NUL within
     // the buffer.
     let copied = unsafe {
         bpf_probe_read_kernel_str(record.name.as_mut_ptr().cast(), NAME_LEN as u32, name as *const c_void)
     };
-    // Without the NUL. Unreadable (negative) is a name of no bytes. The mask is for the verifier.
+    // Without the NUL. Unreadable (negative) is a name of no bytes.
     let name_length = copied - 1;
-    let name_length = (name_length & !(name_length >> 63)) as u32 & (NAME_LEN as u32 - 1);
-    let length = CGROUP_HEADER_LEN as u32 + name_length;
-    record.header = Header::new(kind::CGROUP, length);
+    let name_length = (name_length & !(name_length >> 63)) as u32 & NAME_MASK;
+    record.header = Header::new(kind::CGROUP, CGROUP_HEADER_LEN as u32 + name_length);
     record.name_length = name_length;
-    // SAFETY: the length is within the record.
-    unsafe { output::write(seq, record, length) }
 }

@@ -9,7 +9,7 @@ use inspector_common::{Header, MISSING, NAMESPACE_STEPS, NamespaceKind, Namespac
 
 use crate::{
     memory::{Pointer, Probe, address, offset},
-    output::{self, Again, State, reload},
+    output::{self, Again, State, reload, step, store},
 };
 
 /// The namespaces that a task leads to itself: one of each kind, and two for its children.
@@ -130,66 +130,92 @@ impl Walk {
 ///
 /// # Safety
 ///
-/// `seq` is the context's, and every start was [`set`](Walk::set).
+/// `seq` is the context's, `state` is [`output::current`], every start was [`set`](Walk::set), and nobody else holds a
+/// reference to the state.
 #[inline(always)]
-pub unsafe fn write_new(seq: *mut seq_file, state: &mut State) -> Result<(), Again> {
-    if all_told(state) {
+pub unsafe fn write_new(seq: *mut seq_file, state: *mut State) -> Result<(), Again> {
+    if namespaces_all_told() != 0 {
         return Ok(());
     }
-    state.walk.next = 0;
-    state.walk.at.node = 0;
-    state.walk.owner = 0;
-    for _ in 0..NAMESPACE_STEPS {
-        if state.walk.at.node == 0 && !state.walk.turn() {
-            return Ok(());
+    // SAFETY: the caller's; what is called is done with the state when it returns.
+    unsafe {
+        store(&mut (*state).walk.next, 0);
+        store(&mut (*state).walk.at.node, 0);
+        store(&mut (*state).walk.owner, 0);
+        for _ in 0..NAMESPACE_STEPS {
+            match namespace_step() {
+                step::END => return Ok(()),
+                step::WRITE => output::write(seq, &(*state).walk.record, LENGTH)?,
+                _ => {}
+            }
         }
-        // Of NULL, which many a start is, nothing is read.
-        let node = reload(&state.walk.at.node);
-        // SAFETY: fields of the namespace at hand, of its owner, and of the one above it.
-        unsafe {
-            let inode = Probe::u32_or_0(node, state.walk.at.inum);
-            if inode == 0 || output::is_told(state, inode) {
-                state.walk.at.node = 0;
-                continue;
-            }
-            let owner = Probe::u64_or_0(node, state.walk.at.owner);
-            state.walk.record.owner = Probe::u32_or_0(owner, offset!(user_inum));
-            // The owners of those above are above this one's owner: one way upwards leads past all of them.
-            if state.walk.owner == 0 {
-                state.walk.owner = owner;
-            }
-            let above = Probe::u64_or_0(node & state.walk.at.nests, state.walk.at.parent);
-            state.walk.at.node = above;
-            state.walk.record.parent = Probe::u32_or_0(above, state.walk.at.inum);
-            state.walk.record.id = 0;
-            if offset!(ns_common_ns_id) != MISSING {
-                let common = state.walk.at.inum.wrapping_sub(offset!(ns_common_inum));
-                state.walk.record.id = Probe::u64_or_0(node, common + offset!(ns_common_ns_id));
-            }
-
-            const LENGTH: u32 = size_of::<NamespaceRecord>() as u32;
-            state.walk.record.header = Header::new(kind::NAMESPACE, LENGTH);
-            state.walk.record.kind = state.walk.at.kind;
-            state.walk.record.inode = inode;
-            output::set_told(state, inode);
-            output::write(seq, &state.walk.record, LENGTH)?;
-        }
-        state.pending_namespaces += 1;
+        (*state).task.flags |= flags::NAMESPACES_TOO_DEEP;
     }
-    state.task.flags |= flags::NAMESPACES_TOO_DEEP;
     Ok(())
 }
 
-/// Whether there is nothing new: by inode, for that is at hand.
-#[inline(always)]
-fn all_told(state: &State) -> bool {
+const LENGTH: u32 = size_of::<NamespaceRecord>() as u32;
+
+/// Goes to the next namespace; if it was not told of yet, puts together its record.
+///
+/// Here and below: a function of its own, without arguments, for then the verifier goes through it once, not once for
+/// each way and each round that leads to it. What it works on is in the map.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn namespace_step() -> u64 {
+    let Some(state) = output::current() else { return step::END };
+    // SAFETY: no caller holds a reference to it.
+    let state = unsafe { &mut *state };
+    if state.walk.at.node == 0 && !state.walk.turn() {
+        return step::END;
+    }
+    // Of NULL, which many a start is, nothing is read.
+    let node = reload(&state.walk.at.node);
+    // SAFETY: fields of the namespace at hand, of its owner, and of the one above it.
+    unsafe {
+        let inode = Probe::u32_or_0(node, state.walk.at.inum);
+        if inode == 0 || output::is_told(state, inode) {
+            state.walk.at.node = 0;
+            return step::NEXT;
+        }
+        let owner = Probe::u64_or_0(node, state.walk.at.owner);
+        state.walk.record.owner = Probe::u32_or_0(owner, offset!(user_inum));
+        // The owners of those above are above this one's owner: one way upwards leads past all of them.
+        if state.walk.owner == 0 {
+            state.walk.owner = owner;
+        }
+        let above = Probe::u64_or_0(node & state.walk.at.nests, state.walk.at.parent);
+        state.walk.at.node = above;
+        state.walk.record.parent = Probe::u32_or_0(above, state.walk.at.inum);
+        state.walk.record.id = 0;
+        if offset!(ns_common_ns_id) != MISSING {
+            let common = state.walk.at.inum.wrapping_sub(offset!(ns_common_inum));
+            state.walk.record.id = Probe::u64_or_0(node, common + offset!(ns_common_ns_id));
+        }
+        state.walk.record.header = Header::new(kind::NAMESPACE, LENGTH);
+        state.walk.record.kind = state.walk.at.kind;
+        state.walk.record.inode = inode;
+        output::set_told(state, inode);
+    }
+    // If it does not fit the call does not count, and neither does this.
+    state.pending_namespaces += 1;
+    step::WRITE
+}
+
+/// Whether there is nothing new (not 0): by inode, for that is at hand.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn namespaces_all_told() -> u64 {
+    let Some(state) = output::current() else { return 1 };
+    // SAFETY: no caller holds a reference that writes.
+    let state = unsafe { &*state };
     let inodes = (&raw const state.task.namespaces).cast::<u32>();
     for index in 0..STARTS {
         // SAFETY: `Inodes` is ten numbers.
         let inode = reload(unsafe { &*inodes.add(index) });
         if inode != 0 && !output::is_told(state, inode) {
-            return false;
+            return 0;
         }
     }
-    true
+    1
 }

@@ -23,6 +23,21 @@ pub enum Again {
     Changed,
 }
 
+/// What a step of a loop has come to.
+///
+/// A step is a function of its own, global and without arguments: the verifier goes through it once, and not once for
+/// each way and each round that lead to it. (That takes Linux 5.6, and types for the functions, which the loader
+/// makes.) What it works on is in the map; what writes, with the kernel's `seq_file`, cannot be, and stays with the
+/// caller.
+pub mod step {
+    /// There is no more to do.
+    pub const END: u64 = 0;
+    /// Nothing is to be written; the next step goes on.
+    pub const NEXT: u64 = 1;
+    /// The record at hand is to be written.
+    pub const WRITE: u64 = 2;
+}
+
 /// What a call works on. It lives in a map because it is too long for the stack, and because the verifier does not
 /// track what is in a map: a count kept in a register would make it follow each of its values by itself.
 #[repr(C)]
@@ -49,6 +64,9 @@ pub struct State {
     pub pid: u64,
     /// That of its `nsproxy`, likewise.
     pub nsproxy: u64,
+    /// How many numbers the task has below the reader's PID namespace.
+    pub below: u32,
+    reserved: u32,
     pub paths: Paths,
     pub walk: Walk,
     pub task: TaskRecord,
@@ -111,26 +129,32 @@ static WRITTEN: LruHashMap<CgroupKey, Call> = LruHashMap::with_max_entries(8192,
 #[map]
 static TOLD: Array<Told> = Array::with_max_entries(TOLD_SLOTS, 0);
 
-/// The state of this reading.
+/// The state of the reading that is under way. It is valid for the program's life, and any bytes make a state; only
+/// one reading uses it.
 #[inline(always)]
-pub fn state(session: u64) -> Option<&'static mut State> {
-    let state = STATE.get_ptr_mut(0)?;
-    // SAFETY: an element of an array map is valid for the program's life, any bytes make a state, and only one
-    // reading uses it.
-    let state = unsafe { &mut *state };
+pub fn current() -> Option<*mut State> {
+    STATE.get_ptr_mut(0)
+}
+
+/// The state of this reading, which a call begins.
+#[inline(always)]
+pub fn begin(session: u64) -> Option<*mut State> {
+    let place = current()?;
+    // SAFETY: as [`current`] says, and no other reference to it is left.
+    let state = unsafe { &mut *place };
     if state.session != session {
         state.session = session;
-        zero(&mut state.tasks);
-        zero(&mut state.cgroups);
-        zero(&mut state.namespaces);
-        zero(&mut state.visited);
-        zero(&mut state.too_deep);
+        store(&mut state.tasks, 0);
+        store(&mut state.cgroups, 0);
+        store(&mut state.namespaces, 0);
+        store(&mut state.visited, 0);
+        store(&mut state.too_deep, 0);
         namespace::prepare(&mut state.walk);
     }
-    zero(&mut state.pending_cgroups);
-    zero(&mut state.pending_namespaces);
+    store(&mut state.pending_cgroups, 0);
+    store(&mut state.pending_namespaces, 0);
     state.attempts += 1;
-    Some(state)
+    Some(place)
 }
 
 /// A number of the state, from the map: what the compiler kept of it in a register the verifier tells apart by how it
@@ -141,11 +165,12 @@ pub fn reload<T>(value: &T) -> T {
     unsafe { core::ptr::read_volatile(value) }
 }
 
-/// Volatile, or the compiler makes a loop over bytes of it, which costs the verifier more than all the rest.
+/// Sets a number of the state. Several of them that are 0 the compiler would make a `memset` of: a loop over bytes,
+/// which costs the verifier more than all the rest.
 #[inline(always)]
-fn zero(number: &mut u64) {
+pub fn store(number: &mut u64, value: u64) {
     // SAFETY: a reference.
-    unsafe { core::ptr::write_volatile(number, 0) }
+    unsafe { core::ptr::write_volatile(number, value) }
 }
 
 impl State {

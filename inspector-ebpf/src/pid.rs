@@ -1,9 +1,12 @@
 //! Numbers of a task: one for each PID namespace from the initial one down to its own.
 
 use aya_ebpf::helpers::bpf_get_current_task;
-use inspector_common::{MISSING, PID_LEVELS, TaskRecord};
+use inspector_common::{MISSING, PID_LEVELS};
 
-use crate::memory::{Memory, Pointer, Probe, offset};
+use crate::{
+    memory::{Memory, Pointer, Probe, offset},
+    output,
+};
 
 /// What a task is in its own PID namespace.
 #[derive(Clone, Copy, Default)]
@@ -35,17 +38,18 @@ pub unsafe fn innermost<M: Memory>(pid: Pointer) -> Innermost {
     }
 }
 
-/// Notes the numbers of a `struct pid` in the PID namespaces below the reader's. Gives how many there are.
-///
-/// # Safety
-///
-/// `pid` is the address of a `struct pid` (or 0), and the record's level is that pid's.
-#[inline(always)]
-pub unsafe fn below(record: &mut TaskRecord, pid: u64) -> u32 {
-    let Some(pid) = Pointer::new(pid as *mut u8) else { return 0 };
+/// Notes the numbers of the task at hand in the PID namespaces below the reader's, and how many there are.
+#[inline(never)]
+#[unsafe(no_mangle)]
+pub extern "C" fn pids_below() -> u64 {
+    let Some(state) = output::current() else { return 0 };
+    // SAFETY: no caller holds a reference to it.
+    let state = unsafe { &mut *state };
+    let record = &mut state.task;
+    state.below = 0;
+    let Some(pid) = Pointer::new(state.pid as *mut u8) else { return 0 };
     let first = reader_level() + 1;
     // The state in the map, and not a register, says where it ends: so the rounds look alike to the verifier.
-    let mut count = 0;
     for index in 0..PID_LEVELS {
         if first + index > record.level {
             break;
@@ -53,9 +57,9 @@ pub unsafe fn below(record: &mut TaskRecord, pid: u64) -> u32 {
         // SAFETY: `numbers` has an element for each level up to the pid's own.
         record.pids_below[index as usize] =
             unsafe { Probe::u32(pid, slot(first + index) + offset!(upid_nr)) };
-        count = index + 1;
+        state.below = index + 1;
     }
-    count
+    0
 }
 
 /// What it is at one level. Typed pointers allow no variable offset: they are for level 0.

@@ -2,11 +2,13 @@
 
 use aya_ebpf::bindings::seq_file;
 use aya_log_ebpf::warn;
-use inspector_common::{CGROUP_DEPTH, EndRecord, Header, MISSING, TASK_HEADER_LEN, TaskRecord, flags, kind};
+use inspector_common::{
+    CGROUP_DEPTH, EndRecord, Header, MISSING, PID_LEVELS, TASK_HEADER_LEN, TaskRecord, flags, kind,
+};
 
 use crate::{
     cgroup,
-    context::{Context, Logged},
+    context::{Context, NoContext},
     memory::{Memory, Pointer, Probe, address, offset},
     namespace,
     output::{self, Again, State},
@@ -37,10 +39,10 @@ pub unsafe fn show<M: Memory>(context: *mut Context) -> i32 {
         let meta = (*context).meta;
         let task = (*context).task;
         let (seq, session) = ((*meta).seq, (*meta).session_id);
-        let Some(state) = output::state(session) else { return KEEP };
+        let Some(state) = output::begin(session) else { return KEEP };
         match Pointer::new(task.cast_mut()) {
             Some(task) => show_task::<M>(seq, task, state),
-            None => show_end(context, seq, state),
+            None => show_end(seq, state),
         }
     };
     match written {
@@ -51,61 +53,86 @@ pub unsafe fn show<M: Memory>(context: *mut Context) -> i32 {
 
 /// The end: no more tasks.
 #[inline(always)]
-unsafe fn show_end(context: *mut Context, seq: *mut seq_file, state: &State) -> Result<(), Again> {
+unsafe fn show_end(seq: *mut seq_file, state: *mut State) -> Result<(), Again> {
     const LENGTH: u32 = size_of::<EndRecord>() as u32;
-    if state.too_deep != 0 {
-        warn!(&Logged(context), "{} tasks have cgroups over {} levels deep", state.too_deep, CGROUP_DEPTH);
+    log_too_deep();
+    // SAFETY: the state is this call's; the record's own length.
+    unsafe {
+        let record = EndRecord {
+            header: Header::new(kind::END, LENGTH),
+            tasks: (*state).tasks,
+            cgroups: (*state).cgroups,
+            namespaces: (*state).namespaces,
+            visited: (*state).visited,
+        };
+        output::write(seq, &record, LENGTH)
     }
-    let record = EndRecord {
-        header: Header::new(kind::END, LENGTH),
-        tasks: state.tasks,
-        cgroups: state.cgroups,
-        namespaces: state.namespaces,
-        visited: state.visited,
-    };
-    // SAFETY: the record's own length.
-    unsafe { output::write(seq, &record, LENGTH) }
+}
+
+/// Logs how many tasks have cgroups that are too deep, if any. A function like a [step](output::step): aya-log takes
+/// some hundred instructions, and twice that where two programs share it.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn log_too_deep() -> u64 {
+    let Some(state) = output::current() else { return 0 };
+    // SAFETY: no caller holds a reference to it.
+    let too_deep = unsafe { (*state).too_deep };
+    if too_deep != 0 {
+        warn!(&NoContext, "{} tasks have cgroups over {} levels deep", too_deep, CGROUP_DEPTH);
+    }
+    0
 }
 
 #[inline(always)]
-unsafe fn show_task<M: Memory>(seq: *mut seq_file, task: Pointer, state: &mut State) -> Result<(), Again> {
-    // SAFETY: fields of `task_struct`, in here and in what is called.
+unsafe fn show_task<M: Memory>(seq: *mut seq_file, task: Pointer, state: *mut State) -> Result<(), Again> {
+    // SAFETY: fields of `task_struct`, in here and in what is called; the state is this call's, and no reference to it
+    // is held where one of the functions is called that take it from the map.
     unsafe {
         let Some(leader) = Probe::pointer(task, offset!(task_group_leader)) else { return Ok(()) };
         let nsproxy = M::pointer(task, offset!(task_nsproxy));
         if leader != task && !is_stray(nsproxy, leader) {
-            state.visited += 1;
+            (*state).visited += 1;
             return Ok(());
         }
-        fill::<M>(state, task, leader);
-        namespaces::<M>(state, nsproxy);
+        fill::<M>(&mut *state, task, leader);
+        namespaces::<M>(&mut *state, nsproxy);
         namespace::write_new(seq, state)?;
         // The task may leave or swap its nsproxy meanwhile, and the old one be freed and used again. As long as
         // the task has it, it cannot be: so what was read counts only if the task has it still.
-        if Probe::u64(task, offset!(task_nsproxy)) != output::reload(&state.nsproxy) {
+        if Probe::u64(task, offset!(task_nsproxy)) != output::reload(&(*state).nsproxy) {
             return Err(Again::Changed);
         }
 
         let (v2, pids) = cgroup::of_task(task);
-        state.task.cgroup_v2 = cgroup::id(v2);
-        state.task.cgroup_pids = cgroup::id(pids);
-        cgroup::begin(state, v2, pids);
+        output::store(&mut (*state).task.cgroup_v2, cgroup::id(v2));
+        output::store(&mut (*state).task.cgroup_pids, cgroup::id(pids));
+        cgroup::begin(&mut *state, v2, pids);
         cgroup::write_paths(seq, state)?;
-        let below = pid::below(&mut state.task, output::reload(&state.pid));
-        let length = TASK_HEADER_LEN as u32 + below * size_of::<u32>() as u32;
-        state.task.header = Header::new(kind::TASK, length);
-        output::write(seq, &state.task, length)?;
-
-        // All of it fitted: the kernel keeps it.
-        state.tasks += 1;
-        state.cgroups += state.pending_cgroups;
-        state.namespaces += state.pending_namespaces;
-        state.visited += 1;
-        if state.task.flags & flags::CGROUP_TOO_DEEP != 0 {
-            state.too_deep += 1;
-        }
+        pid::pids_below();
+        complete(seq, &mut *state)?;
         Ok(())
     }
+}
+
+/// Writes the task's own record, and counts the call.
+#[inline(always)]
+unsafe fn complete(seq: *mut seq_file, state: &mut State) -> Result<(), Again> {
+    // The limit, which changes nothing, is for the verifier.
+    let below = output::reload(&state.below).min(PID_LEVELS);
+    let length = TASK_HEADER_LEN as u32 + below * size_of::<u32>() as u32;
+    state.task.header = Header::new(kind::TASK, length);
+    // SAFETY: within the record, and the context's `seq`.
+    unsafe { output::write(seq, &state.task, length) }?;
+
+    // All of it fitted: the kernel keeps it.
+    state.tasks += 1;
+    state.cgroups += state.pending_cgroups;
+    state.namespaces += state.pending_namespaces;
+    state.visited += 1;
+    if state.task.flags & flags::CGROUP_TOO_DEEP != 0 {
+        state.too_deep += 1;
+    }
+    Ok(())
 }
 
 /// Whether a thread has a record of its own: its nsproxy is not its leader's. (Two may hold the same namespaces;

@@ -14,6 +14,7 @@ use super::btf::Btf;
 use super::decode::decode;
 use super::error::{BpfError, classify};
 use super::program::Programs;
+use super::subprograms::Subprograms;
 use super::syscall::{self, IteratorProgram};
 use super::verify::verify;
 use super::vmlinux::{self, Vmlinux};
@@ -167,7 +168,9 @@ fn verify_first_of(
         let name = variant.program();
         let missing = || BpfError::Load(format!("the object has no program {name}"));
         let (instructions, license) = programs.find(name).ok_or_else(missing)?;
-        match verify(IteratorProgram { name, instructions, license, target }) {
+        let subprograms = Subprograms::describe(instructions).map_err(|error| classify(&error))?;
+        let functions = subprograms.as_ref().map(Subprograms::functions);
+        match verify(IteratorProgram { name, instructions, license, target, functions }) {
             Err(BpfError::Refused { reason }) => {
                 log::debug!("{name} was refused: {reason}");
                 refused = BpfError::Refused { reason };

@@ -1,7 +1,7 @@
 //! The reader of tasks by eBPF: one pass of a task iterator in the kernel.
 //!
-//! `object` is the compiled kernel side; `vmlinux`, `btf` and `offsets` fit it to the running kernel; `program`, `verify`
-//! and `syscall` get it in; `load` does all that and reads it, `decode` turns bytes into tasks, `probe` says what of this
+//! `object` is the compiled kernel side; `vmlinux`, `btf` and `offsets` fit it to the running kernel; `program`, `subprograms`,
+//! `verify` and `syscall` get it in; `load` does all that and reads it, `decode` turns bytes into tasks, `probe` says what of this
 //! works here. It tells of every task in
 //! full or fails; falling back on /proc is the caller's business.
 //!
@@ -23,6 +23,7 @@ mod offsets;
 mod preconditions;
 mod probe;
 mod program;
+mod subprograms;
 mod syscall;
 mod verify;
 mod vmlinux;

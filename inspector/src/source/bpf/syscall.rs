@@ -9,7 +9,9 @@ use std::mem;
 use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 
 use aya::sys::SyscallError;
-use aya_obj::generated::{bpf_attach_type, bpf_attr, bpf_cmd, bpf_insn, bpf_prog_info, bpf_prog_type};
+use aya_obj::generated::{
+    bpf_attach_type, bpf_attr, bpf_cmd, bpf_func_info, bpf_insn, bpf_prog_info, bpf_prog_type,
+};
 
 type Result<T> = std::result::Result<T, SyscallError>;
 
@@ -22,6 +24,17 @@ pub struct IteratorProgram<'a> {
     pub license: &'a CStr,
     /// The BTF id of the kernel's function that stands for what is iterated over.
     pub target: u32,
+    /// If it has several.
+    pub functions: Option<Functions<'a>>,
+}
+
+/// The functions of a program.
+#[derive(Clone, Copy)]
+pub struct Functions<'a> {
+    /// Where their types are.
+    pub btf: BorrowedFd<'a>,
+    /// Where each begins, and its type.
+    pub info: &'a [bpf_func_info],
 }
 
 /// Has the kernel verify a program. An empty `log` asks for none; else it ends with what the verifier said last.
@@ -41,6 +54,12 @@ pub fn load(program: IteratorProgram<'_>, log: &mut [u8]) -> Result<OwnedFd> {
     for (to, from) in load.prog_name.iter_mut().zip(program.name.bytes().take(room)) {
         *to = from.cast_signed();
     }
+    if let Some(functions) = program.functions {
+        load.prog_btf_fd = number(functions.btf);
+        load.func_info = functions.info.as_ptr() as u64;
+        load.func_info_cnt = length_of(functions.info);
+        load.func_info_rec_size = size_of::<bpf_func_info>() as u32;
+    }
     if !log.is_empty() {
         load.log_level = LOG_LEVEL;
         load.log_size = length_of(log);
@@ -48,6 +67,17 @@ pub fn load(program: IteratorProgram<'_>, log: &mut [u8]) -> Result<OwnedFd> {
     }
     // SAFETY: the addresses are of slices and of a string that outlive the call, with their own lengths.
     unsafe { make("bpf_prog_load", bpf_cmd::BPF_PROG_LOAD, &mut attributes) }
+}
+
+/// Gives the kernel types, encoded as BTF.
+pub fn load_types(btf: &[u8]) -> Result<OwnedFd> {
+    let mut attributes = zeroed();
+    // SAFETY: of a union of plain integers any part may be looked at.
+    let load = unsafe { &mut attributes.__bindgen_anon_7 };
+    load.btf = btf.as_ptr() as u64;
+    load.btf_size = length_of(btf);
+    // SAFETY: the address is of a slice that outlives the call, with its own length.
+    unsafe { make("bpf_btf_load", bpf_cmd::BPF_BTF_LOAD, &mut attributes) }
 }
 
 /// Makes a loaded iterator program one that can be read.

@@ -89,6 +89,7 @@ mod tests {
                 instructions: &instructions,
                 license: c"GPL",
                 target,
+                functions: None,
             })
         };
         let (zero, exit) = ([0xb7, 0, 0, 0, 0, 0, 0, 0], [0x95, 0, 0, 0, 0, 0, 0, 0]);
