@@ -2,9 +2,12 @@
 #![no_main]
 //! The kernel side: the task iterator, and the only reads of kernel memory.
 //!
-//! Two programs of one source. `tasks_direct` loads through typed pointers, which the verifier checks against the
-//! kernel's own types and which cost a plain load each; `tasks_probe` asks the helper `bpf_probe_read_kernel` for
-//! every byte, and is for kernels whose verifier refuses the first. User space tries them in that order.
+//! Two programs of one source. `tasks_direct` loads the fields of a task by plain loads, through pointers that the
+//! verifier has types for; `tasks_probe` asks the helper `bpf_probe_read_kernel` for every byte, and is for kernels whose
+//! verifier refuses the first. User space tries them in that order. Both ask the helper where a pointer is followed but
+//! for the two on the way of every task (`nsproxy` and `thread_pid`): for each pointer that is loaded from a trusted one
+//! the verifier looks for the names of its safe kinds among all of the kernel's types, some 2 ms, while a call of the
+//! helper costs 20 ns a task.
 //!
 //! Nothing in here judges, keeps state between two readings, or knows the offset of a kernel field: those come
 //! from [`inspector_common::Layout`]. There are no panics, no unbounded loops, and no helper newer than Linux 5.10.

@@ -79,6 +79,15 @@ enum Command {
         /// What `inspector namespaces -o json` wrote
         inspector: std::path::PathBuf,
     },
+    /// Run a program and print what it cost: wall and CPU time in µs, peak memory in KiB
+    #[command(hide = true)]
+    Measure {
+        /// Where its output goes
+        output: std::path::PathBuf,
+        /// The program and its arguments
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+        program: Vec<std::ffi::OsString>,
+    },
     /// Boot a Debian node with systemd under QEMU and run tests in it, on real Docker and Podman
     Guest {
         /// systemd, docker, podman, cri, experiments, plain, tasks, each with `=FILTER` if not its usual tests are
@@ -119,6 +128,7 @@ fn main() -> ExitCode {
         Command::Bench { what: Bench::Snapshot { only, write } } => bench::snapshot(&only, write),
         Command::Population { size } => bench::population(size),
         Command::CheckRows { lsns, inspector } => bench::check_rows(&lsns, &inspector),
+        Command::Measure { output, program } => bench::measure(&output, &program),
         Command::Guest { tests } => guest::guest(&tests),
         Command::Kernels { versions, bless } => kernels::kernels(&versions, bless),
     };

@@ -13,9 +13,9 @@ use crate::state;
 /// How often to look again when containers came or went between two sources.
 const LOOKS: u32 = 3;
 
-/// From so many tasks on the iterator beats the walk: to load it costs some 50 ms, about what a walk over so many
-/// processes does (release build, Linux 6.18, two cores: 55 ms against 55 µs a process).
-const BPF_FROM_TASKS: u64 = 900;
+/// From so many tasks on the iterator beats the walk: to load it costs about what a walk over so many processes does
+/// (release build, Linux 6.18, two cores: 8 ms against 28 µs a process).
+const BPF_FROM_TASKS: u64 = 300;
 
 /// Nothing could be collected.
 #[derive(Debug, thiserror::Error)]

@@ -1,12 +1,15 @@
 //! One run of a program: how long, how much CPU, how much memory.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::mem::MaybeUninit;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
+
+use crate::sh;
 
 /// What one run cost.
 #[derive(Clone, Copy, Debug, Default)]
@@ -20,11 +23,25 @@ pub struct Cost {
 }
 
 /// Runs a command to its end, its output into a file.
-pub fn run(command: &mut Command, output: &Path) -> Result<Cost> {
-    let shown = format!("{:?}", command.get_program());
+///
+/// By way of a small process: a child begins with the most memory that its parent ever had, in the kernel's account.
+pub fn run(command: &Command, output: &Path) -> Result<Cost> {
+    let mut small = Command::new(std::env::current_exe()?);
+    small.arg("measure").arg(output).arg(command.get_program()).args(command.get_args());
+    let told = sh::output(&mut small)?;
+    let numbers: Vec<u64> = told.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    let [wall_us, cpu_us, peak_kib] = numbers[..] else { bail!("the measuring process said {told:?}") };
+    Ok(Cost { wall: Duration::from_micros(wall_us), cpu: Duration::from_micros(cpu_us), peak_kib })
+}
+
+/// Is that process: runs a program and prints what it cost, in µs, µs and KiB.
+pub fn measure(output: &Path, program: &[OsString]) -> Result<()> {
+    let (program, arguments) = program.split_first().context("no program is given")?;
+    let shown = Path::new(program).display();
     let file = File::create(output).with_context(|| format!("cannot write {}", output.display()))?;
     let errors = File::create(output.with_extension("err"))?;
-    command.stdin(Stdio::null()).stdout(file).stderr(errors);
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::null()).stdout(file).stderr(errors);
     let start = Instant::now();
     let child = command.spawn().with_context(|| format!("cannot start {shown}"))?;
     let mut status = 0;
@@ -37,11 +54,9 @@ pub fn run(command: &mut Command, output: &Path) -> Result<Cost> {
     ensure!(libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0, "{shown} failed (status {status:#x})");
     // SAFETY: zeroed is a valid `rusage`, and the kernel has filled it.
     let usage = unsafe { usage.assume_init() };
-    Ok(Cost {
-        wall,
-        cpu: time(usage.ru_utime) + time(usage.ru_stime),
-        peak_kib: u64::try_from(usage.ru_maxrss)?,
-    })
+    let cpu = time(usage.ru_utime) + time(usage.ru_stime);
+    println!("{} {} {}", wall.as_micros(), cpu.as_micros(), usage.ru_maxrss);
+    Ok(())
 }
 
 fn time(value: libc::timeval) -> Duration {

@@ -8,6 +8,7 @@ mod population;
 mod rows;
 mod snapshot;
 
+pub use measure::measure;
 pub use population::{Size, run as population};
 pub use rows::check as check_rows;
 pub use snapshot::snapshot;

@@ -70,11 +70,11 @@ fn one(name: &'static str, rounds: usize, program: &Path, folder: &Path) -> Resu
         command
     };
     // First that both say the same; this also warms what caches there are.
-    let rows = agree(&mut lsns(), &mut inspector(), &theirs, &ours)?;
+    let rows = agree(&lsns(), &inspector(), &theirs, &ours)?;
     let (mut peer, mut own) = (Vec::new(), Vec::new());
     for _ in 0..rounds {
-        peer.push(measure_peer(&mut lsns(), &theirs)?);
-        own.push(measure::run(&mut inspector(), &ours)?);
+        peer.push(measure_peer(&lsns(), &theirs)?);
+        own.push(measure::run(&inspector(), &ours)?);
     }
     let [load, by_bpf] = told(program, "bpf", ["iterator took ", "to load and "], folder);
     let [by_walk] = told(program, "procfs", ["read by Procfs in "], folder);
@@ -89,7 +89,7 @@ fn one(name: &'static str, rounds: usize, program: &Path, folder: &Path) -> Resu
 }
 
 /// Runs lsns, which fails as a whole when a process leaves while it looks: then once more.
-fn measure_peer(lsns: &mut Command, output: &Path) -> Result<Cost> {
+fn measure_peer(lsns: &Command, output: &Path) -> Result<Cost> {
     const TRIES: u32 = 5;
     for _ in 1..TRIES {
         match measure::run(lsns, output) {
@@ -101,7 +101,7 @@ fn measure_peer(lsns: &mut Command, output: &Path) -> Result<Cost> {
 }
 
 /// Both programs list the same; tried a few times, since a machine is never quite still.
-fn agree(lsns: &mut Command, inspector: &mut Command, theirs: &Path, ours: &Path) -> Result<u64> {
+fn agree(lsns: &Command, inspector: &Command, theirs: &Path, ours: &Path) -> Result<u64> {
     let mut last = None;
     for _ in 0..3 {
         measure_peer(lsns, theirs)?;
@@ -127,7 +127,7 @@ fn told<const N: usize>(
         .filter_map(|_| {
             let mut command = Command::new(program);
             command.args(["namespaces", "-v", "--color", "never", "-o", "json", "--source", source]);
-            measure::run(&mut command, &output).ok()?;
+            measure::run(&command, &output).ok()?;
             fs::read_to_string(output.with_extension("err")).ok()
         })
         .collect();
