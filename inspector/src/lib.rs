@@ -4,6 +4,7 @@
 //! `source` (the only module that touches the machine) fills an [`observation::Observation`]; `state`,
 //! `findings` and `view` are pure functions of it; `render` prints. See `docs/architecture.md`.
 
+pub mod audit;
 pub mod cli;
 pub mod demo;
 pub mod doctor;

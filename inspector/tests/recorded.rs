@@ -6,13 +6,19 @@
 use std::path::Path;
 
 use inspector::findings;
+use inspector::observation::Observation;
 use inspector::recording;
+use inspector::state::facts::facts;
 use inspector::state::snapshot;
 use inspector::view::{ExitCause, Pod, Role, State, Verdict};
 
 fn pods(recording: &str) -> Vec<Pod> {
+    snapshot(&load(recording)).pods
+}
+
+fn load(recording: &str) -> Observation {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/recordings").join(recording);
-    snapshot(&recording::load(&file).unwrap()).pods
+    recording::load(&file).unwrap()
 }
 
 /// Name, verdict, and the containers' names and roles.
@@ -41,7 +47,8 @@ fn the_articles_two_pods() {
             ("pause", Verdict::PauseOwned, PAUSED.to_vec()),
         ]
     );
-    let findings = findings::evaluate("node-a", &pods);
+    let facts = facts(&load("article.rec"));
+    let findings = findings::evaluate(findings::Node { name: "node-a", pods: &pods, facts: &facts }).findings;
     assert_eq!(findings.len(), 3, "net, ipc and pid: {findings:#?}");
     assert!(
         findings.iter().all(|it| it.rule == "PNS001" && it.subject.container == Some(pods[2].id.clone()))

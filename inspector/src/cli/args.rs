@@ -1,85 +1,21 @@
 //! What can be said on the command line. Parsing only: nothing here looks at the machine or acts.
 
+mod examples;
+#[cfg(test)]
+mod tests;
+mod values;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
+use examples::*;
+use values::{socket, timeout};
 
 use crate::observation::{Kind, Runtime};
-use crate::render::{Format, NamespaceColumn};
+use crate::render::{NamespaceColumn, Output};
 use crate::state::namespaces::Above;
-use crate::view::{NamespaceSort, SortBy, Verdict};
-
-const EXAMPLES: &str = "\
-Examples:
-  inspector pods                      pods, who owns their namespaces, what is wrong
-  inspector pods --verdict application-owned -o name
-  inspector namespaces --tree         every namespace, as lsns shows them and more
-  inspector ps busybox                who runs in a pod, with the pids seen inside
-  inspector record node.rec           capture this node ...
-  inspector pods --replay node.rec    ... and ask anywhere, without privileges
-
-Exit codes:
-  0  done, whatever was found
-  2  the command line or the configuration is wrong
-  3  could not collect, read a recording or write the answer; with --strict,
-     also when something that could change a verdict could not be read";
-
-const PODS_EXAMPLES: &str = "\
-Examples:
-  inspector pods                           a table, as wide as the screen
-  inspector pods -o wide | less -S         everything; a pipe has no width
-  inspector pods -n kube-system --sort-by started
-  inspector pods -o json | jq -r '.findings[].message'
-  inspector pods --kind pid --verdict application-owned
-      pods that the death of one business container takes down
-
-A table takes the width of the terminal; where there is none, that of COLUMNS;
-else nothing is cut off or wrapped. The JSON: docs/json.md, `inspector schema`.
-
-Exit codes: see inspector --help.";
-
-const NAMESPACES_EXAMPLES: &str = "\
-Examples:
-  inspector namespaces -t net,pid          two kinds of the eight
-  inspector namespaces -p 4711             those of one process
-  inspector namespaces --tree              PID and user namespaces below one another
-  inspector namespaces --tree=owner        everything below its user namespace
-  inspector namespaces --columns NS,TYPE,PROCS,PID --no-headers
-  inspector namespaces -o json | jq '.namespaces[] | select(.processes == 0)'
-      what only a bind mount, a descriptor or another namespace keeps
-
-Everything is listed, what no process is in too; --holders all looks for bind
-mounts in every mount namespace. The JSON: docs/json.md, `inspector schema
-namespaces`.
-
-Exit codes: see inspector --help.";
-
-const PS_EXAMPLES: &str = "\
-Examples:
-  inspector ps                             every PID namespace that containers share
-  inspector ps busybox                     what `docker exec busybox ps` shows, and whose
-                                           each process is, without a shell in it
-  inspector ps --all                       private PID namespaces too
-  inspector ps web -o json | jq '.processes[] | select(.container == null)'
-      who got into the pod from outside
-
-Where two things have one name: pod/NAME, container/NAME or pid/NUMBER.
-PODPID is the pid seen inside, PID and PPID those of this node's /proc.
-
-Exit codes: see inspector --help.";
-
-const COMPLETIONS_EXAMPLES: &str = "\
-Examples:
-  source <(inspector completions bash)     in this shell
-  inspector completions bash > /etc/bash_completion.d/inspector
-  inspector completions zsh > /usr/local/share/zsh/site-functions/_inspector
-  inspector completions fish > ~/.config/fish/completions/inspector.fish";
-
-const MAN_EXAMPLES: &str = "\
-Examples:
-  inspector man pods | man -l -
-  inspector man --dir /usr/local/share/man/man1";
+use crate::view::{NamespaceSort, Severity, SortBy, Verdict};
 
 /// Which containers share which namespaces, who owns them, and what dies if the owner dies.
 #[derive(Debug, Parser)]
@@ -102,6 +38,10 @@ pub enum Command {
     Namespaces(With<NamespacesArgs>),
     /// The processes of a shared PID namespace, with the pids seen inside, by container
     Ps(With<PsArgs>),
+    /// Judge this node by every rule: what is wrong, with evidence, consequence and remedy
+    Audit(With<AuditArgs>),
+    /// The rules, or all about one
+    Rules(With<RulesArgs>),
     /// Write what is seen of this node into a file, for --replay
     Record(With<RecordArgs>),
     /// Build pods of plain Linux namespaces, show them, break them and remove them
@@ -137,6 +77,8 @@ impl Command {
             Self::Pods(_) => "pods",
             Self::Namespaces(_) => "namespaces",
             Self::Ps(_) => "ps",
+            Self::Audit(_) => "audit",
+            Self::Rules(_) => "rules",
             Self::Record(_) => "record",
             Self::Demo(_) => "demo",
             Self::Doctor(_) => "doctor",
@@ -153,6 +95,8 @@ impl Command {
             Self::Pods(with) => &with.global,
             Self::Namespaces(with) => &with.global,
             Self::Ps(with) => &with.global,
+            Self::Audit(with) => &with.global,
+            Self::Rules(with) => &with.global,
             Self::Record(with) => &with.global,
             Self::Demo(with) => &with.global,
             Self::Doctor(with) => &with.global,
@@ -191,7 +135,7 @@ pub struct Global {
     pub all: bool,
     /// How to print [default: table]
     #[arg(short, long, value_enum, value_name = "FORMAT", help_heading = "Printing")]
-    pub output: Option<Format>,
+    pub output: Option<Output>,
     /// Leave the header line of a table out
     #[arg(long, help_heading = "Printing")]
     pub no_headers: bool,
@@ -279,6 +223,39 @@ pub struct PsArgs {
     pub target: Option<String>,
 }
 
+/// What `audit` can be told.
+#[derive(Clone, Debug, Default, Args)]
+#[command(after_help = AUDIT_EXAMPLES)]
+pub struct AuditArgs {
+    /// Exit with 1 where an open finding is as bad as this or worse [default: high]
+    #[arg(long, value_enum, value_name = "SEVERITY", help_heading = "Judging")]
+    pub fail_on: Option<Severity>,
+    /// Report only what is as bad as this or worse
+    #[arg(long, value_enum, value_name = "SEVERITY", help_heading = "Choosing")]
+    pub min_severity: Option<Severity>,
+    /// Only this rule, by id or name; repeatable, or a list with commas
+    #[arg(long = "rule", value_delimiter = ',', value_name = "RULE", value_hint = ValueHint::Other, help_heading = "Choosing")]
+    pub rules: Vec<String>,
+    /// Only pods of this Kubernetes namespace
+    #[arg(short, long, value_name = "NS", help_heading = "Choosing")]
+    pub namespace: Option<String>,
+    /// Accept what this file says (YAML: rule, subject, reason, expires); see docs/rules.md
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Judging")]
+    pub waivers: Option<PathBuf>,
+    /// Accept what an earlier report has: the file holds what `audit -o json` printed
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Judging")]
+    pub baseline: Option<PathBuf>,
+}
+
+/// What `rules` can be asked for.
+#[derive(Clone, Debug, Default, Args)]
+#[command(after_help = RULES_EXAMPLES)]
+pub struct RulesArgs {
+    /// A rule's id or name; without it, all of them in short
+    #[arg(value_name = "RULE", value_hint = ValueHint::Other)]
+    pub rule: Option<String>,
+}
+
 /// What `record` needs.
 #[derive(Clone, Debug, Args)]
 pub struct RecordArgs {
@@ -337,6 +314,8 @@ pub enum Answer {
     Namespaces,
     /// `inspector ps -o json`
     Ps,
+    /// `inspector audit -o json`
+    Audit,
 }
 
 /// Which reader of processes.
@@ -369,221 +348,4 @@ pub enum Color {
     Always,
     /// Never
     Never,
-}
-
-/// Lets clap read an enum by the names that the output contract has for its values.
-macro_rules! value_enum {
-    ($type:ty, $values:expr, $name:expr) => {
-        impl ValueEnum for $type {
-            fn value_variants<'a>() -> &'a [Self] {
-                &$values
-            }
-
-            fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
-                let name: fn(Self) -> &'static str = $name;
-                Some(clap::builder::PossibleValue::new(name(*self)))
-            }
-        }
-    };
-}
-
-value_enum!(Kind, Kind::ALL, Kind::name);
-value_enum!(Runtime, [Self::Docker, Self::Containerd, Self::CriO, Self::Podman, Self::Oci], Runtime::name);
-value_enum!(
-    Verdict,
-    [
-        Self::ApplicationOwned,
-        Self::PauseOwned,
-        Self::RuntimePinned,
-        Self::Host,
-        Self::Isolated,
-        Self::Unknown
-    ],
-    Verdict::name
-);
-value_enum!(Format, [Self::Table, Self::Wide, Self::Json, Self::Yaml, Self::Name], |format| match format {
-    Format::Table => "table",
-    Format::Wide => "wide",
-    Format::Json => "json",
-    Format::Yaml => "yaml",
-    Format::Name => "name",
-});
-value_enum!(SortBy, [Self::Name, Self::Namespace, Self::Verdict, Self::Started, Self::Containers], |by| {
-    match by {
-        SortBy::Name => "name",
-        SortBy::Namespace => "namespace",
-        SortBy::Verdict => "verdict",
-        SortBy::Started => "started",
-        SortBy::Containers => "containers",
-    }
-});
-
-value_enum!(Above, [Self::Parent, Self::Owner], |above| match above {
-    Above::Parent => "parent",
-    Above::Owner => "owner",
-});
-value_enum!(
-    NamespaceSort,
-    [Self::Type, Self::Ns, Self::Procs, Self::Threads, Self::Pid, Self::Containers],
-    |by| match by {
-        NamespaceSort::Type => "type",
-        NamespaceSort::Ns => "ns",
-        NamespaceSort::Procs => "procs",
-        NamespaceSort::Threads => "threads",
-        NamespaceSort::Pid => "pid",
-        NamespaceSort::Containers => "containers",
-    }
-);
-
-impl ValueEnum for NamespaceColumn {
-    fn value_variants<'a>() -> &'a [Self] {
-        &Self::ALL
-    }
-
-    fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
-        Some(clap::builder::PossibleValue::new(self.name()).aliases(self.name_in_lsns()))
-    }
-}
-
-/// `docker=/run/docker.sock`, `docker=unix:///run/docker.sock`.
-fn socket(text: &str) -> Result<(Runtime, PathBuf), String> {
-    let (name, path) =
-        text.split_once('=').ok_or("write it as RUNTIME=PATH, such as docker=/run/docker.sock")?;
-    let runtime = Runtime::value_variants()
-        .iter()
-        .copied()
-        .find(|runtime| runtime.name() == name)
-        .ok_or_else(|| format!("{name:?} is no runtime: use docker, containerd, cri-o, podman or oci"))?;
-    let path = path.strip_prefix("unix://").unwrap_or(path);
-    if !path.starts_with('/') {
-        return Err(format!("{path:?} is no absolute path"));
-    }
-    Ok((runtime, PathBuf::from(path)))
-}
-
-/// A duration from one millisecond to a day: more is a slip, and none would collect nothing.
-fn timeout(text: &str) -> Result<Duration, String> {
-    const DAY: Duration = Duration::from_secs(86_400);
-    let duration =
-        humantime::parse_duration(text).map_err(|error| format!("{error}; write it as 500ms, 30s or 2m"))?;
-    if duration < Duration::from_millis(1) || duration > DAY {
-        return Err("it has to be between 1ms and 1day".to_owned());
-    }
-    Ok(duration)
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::CommandFactory as _;
-
-    use super::*;
-    use crate::cli::resolve::merge;
-
-    fn global(line: &str) -> Global {
-        let cli = parse(line).unwrap();
-        merge(&cli.global, cli.command.global()).unwrap()
-    }
-
-    fn parse(line: &str) -> Result<Cli, clap::Error> {
-        Cli::try_parse_from(std::iter::once("inspector").chain(line.split_whitespace()))
-    }
-
-    #[test]
-    fn the_definition_holds_together() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn global_flags_stand_before_or_after_the_command() {
-        let flags = "--source procfs --host-root /host --socket docker=/d.sock --socket podman=unix:///p.sock --timeout 500ms \
-                     --holders all --all -o json --no-headers --color never --strict -vv --replay f";
-        for line in [format!("{flags} pods"), format!("pods {flags}")] {
-            let global = global(&line);
-            assert_eq!((global.source, global.holders), (Some(Source::Procfs), Some(Holders::All)));
-            assert_eq!(global.host_root, Some("/host".into()));
-            assert_eq!(
-                global.sockets,
-                [(Runtime::Docker, "/d.sock".into()), (Runtime::Podman, "/p.sock".into())]
-            );
-            assert_eq!(global.timeout, Some(Duration::from_millis(500)));
-            assert_eq!((global.output, global.color), (Some(Format::Json), Some(Color::Never)));
-            assert!(global.all && global.no_headers && global.strict && global.verbose == 2);
-            assert_eq!(global.replay, Some("f".into()));
-        }
-    }
-
-    #[test]
-    fn what_stands_before_the_command_is_not_lost_when_more_follows_it() {
-        let global = global("--socket docker=/a -v pods --socket podman=/b -v --timeout 1s");
-        assert_eq!(global.sockets, [(Runtime::Docker, "/a".into()), (Runtime::Podman, "/b".into())]);
-        assert_eq!(global.verbose, 2);
-    }
-
-    #[test]
-    fn lists_are_repeated_or_joined_by_commas() {
-        let Command::Pods(With { args, .. }) = parse("pods --verdict unknown,host --verdict pause-owned --kind net,pid --runtime cri-o -n ns --pod a --pod b").unwrap().command else {
-            panic!("another command");
-        };
-        assert_eq!(args.verdict, [Verdict::Unknown, Verdict::Host, Verdict::PauseOwned]);
-        assert_eq!(args.kind, [Kind::Net, Kind::Pid]);
-        assert_eq!(
-            (args.runtime, args.namespace, args.pod),
-            (vec![Runtime::CriO], Some("ns".into()), vec!["a".into(), "b".into()])
-        );
-    }
-
-    #[test]
-    fn namespaces_are_chosen_and_drawn() {
-        let args = |line: &str| match parse(line).unwrap().command {
-            Command::Namespaces(With { args, .. }) => args,
-            other => panic!("{}", other.name()),
-        };
-        let chosen = args("namespaces -t net,pid --type user -p 7 --columns ns,NProcs --columns HELDBY,ons");
-        assert_eq!(chosen.kinds, [Kind::Net, Kind::Pid, Kind::User]);
-        assert_eq!((chosen.pid, chosen.tree), (Some(7), None));
-        use NamespaceColumn::{HeldBy, Ns, Procs, UserNs};
-        assert_eq!(chosen.columns, [Ns, Procs, HeldBy, UserNs]);
-        assert_eq!(args("namespaces --tree").tree, Some(Above::Parent));
-        assert_eq!(args("namespaces --tree=owner").tree, Some(Above::Owner));
-        assert_eq!(args("namespaces --sort-by procs").sort_by, Some(NamespaceSort::Procs));
-    }
-
-    #[test]
-    fn slips_are_refused() {
-        for line in [
-            "",
-            "podz",
-            "pods --source ebpf",
-            "pods --socket docker",
-            "pods --socket lxc=/x",
-            "pods --socket docker=",
-            "pods --socket docker=x",
-            "pods --timeout 0s",
-            "pods --timeout 99999999y",
-            "pods --timeout -1s",
-            "pods --timeout",
-            "pods -o xml",
-            "pods --kind nett",
-            "pods --sort-by age",
-            "pods --verdict bad",
-            "record",
-            "record a b",
-            "pods --source bpf --source bpf",
-            "schema nodes",
-            "ps a b",
-            "completions",
-            "completions tcsh",
-            "man pods --dir d",
-            "namespaces -t mount",
-            "namespaces -p x",
-            "namespaces --tree owner",
-            "namespaces --tree=process",
-            "namespaces --tree --sort-by pid",
-            "namespaces --columns inode",
-            "pods extra",
-        ] {
-            let error = parse(line).expect_err(line);
-            assert_eq!(error.exit_code(), 2, "{line}");
-        }
-    }
 }

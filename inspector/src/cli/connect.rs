@@ -2,12 +2,14 @@
 
 use std::io::Write as _;
 
+use crate::findings::Judgement;
 use crate::observation::Observation;
 use crate::render::{self, Format, Look};
 use crate::source::{Context, Options, TaskChoice, bpf};
+use crate::state::Snapshot;
 use crate::state::namespaces::Namespaces;
-use crate::view::{PodList, ProcessList};
-use crate::{demo, doctor, findings, source, state, view};
+use crate::view::{FindingList, PodList, ProcessList};
+use crate::{audit, demo, doctor, findings, source, state, view};
 
 use super::args::{DemoArgs, DoctorArgs};
 use super::failure::Failure;
@@ -29,8 +31,27 @@ pub async fn collect(context: &Context) -> Result<Observation, Failure> {
 #[must_use]
 pub fn pods(observation: &Observation, all: bool) -> PodList {
     let snapshot = state::snapshot(observation);
-    let findings = findings::evaluate(&observation.node.name, &snapshot.pods);
-    view::pod_list(observation, snapshot, findings, all)
+    let judgement = judge(observation, &snapshot);
+    view::pod_list(observation, snapshot, judgement.findings, all)
+}
+
+/// What the rules say of what was seen.
+fn judge(observation: &Observation, snapshot: &Snapshot) -> Judgement {
+    let facts = state::facts::facts(observation);
+    findings::evaluate(findings::Node { name: &observation.node.name, pods: &snapshot.pods, facts: &facts })
+}
+
+/// What the rules say of an observation, as a report.
+#[must_use]
+pub fn audit(
+    observation: &Observation,
+    choice: &audit::Choice,
+    waivers: &[audit::Waiver],
+    baseline: &audit::Baseline,
+) -> FindingList {
+    let snapshot = state::snapshot(observation);
+    let judgement = judge(observation, &snapshot);
+    audit::report(observation, &snapshot, judgement, choice, waivers, baseline)
 }
 
 /// The processes in an observation of the PID namespaces that a target means.

@@ -24,6 +24,20 @@ impl Failure {
     }
 }
 
+impl Failure {
+    /// The audit found something: what, stands in the answer.
+    #[must_use]
+    pub const fn found() -> Self {
+        Self { code: 1, message: String::new() }
+    }
+
+    /// Whether there is nothing to tell besides the code.
+    #[must_use]
+    pub const fn is_silent(&self) -> bool {
+        self.message.is_empty()
+    }
+}
+
 impl fmt::Display for Failure {
     /// One line, whatever a path or an error says.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

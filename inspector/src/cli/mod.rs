@@ -3,6 +3,7 @@
 //! It decides nothing about pods; it gets an observation, has it answered ([`connect`]) and printed.
 
 pub mod args;
+mod audit;
 mod completions;
 mod connect;
 mod failure;
@@ -15,6 +16,7 @@ mod pods;
 mod ps;
 mod record;
 mod resolve;
+mod rules;
 mod terminal;
 
 pub use failure::Failure;
@@ -42,7 +44,9 @@ pub fn main() -> ExitCode {
     match run(&cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            let _ = writeln!(std::io::stderr(), "{failure}");
+            if !failure.is_silent() {
+                let _ = writeln!(std::io::stderr(), "{failure}");
+            }
             ExitCode::from(failure.code)
         }
     }
@@ -56,6 +60,8 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Pods(with) => pods::run(&with.args, &settings),
         Command::Namespaces(with) => namespaces::run(&with.args, &settings),
         Command::Ps(with) => ps::run(&with.args, &settings),
+        Command::Audit(with) => audit::run(&with.args, &settings),
+        Command::Rules(with) => rules::run(&with.args, &settings),
         Command::Record(with) => record::run(&with.args, &settings),
         Command::Demo(with) => connect::run_demo(&with.args, &settings),
         Command::Doctor(with) => connect::run_doctor(&with.args, &settings),
@@ -66,6 +72,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
                 Answer::Pods => render::schema::pods(),
                 Answer::Namespaces => render::schema::namespaces(),
                 Answer::Ps => render::schema::processes(),
+                Answer::Audit => render::schema::audit(),
             };
             let text = render::json::pretty(&schema).map_err(|error| {
                 Failure::collect(format!("could not print the schema: {error}; this is a bug"))

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::args::{Color, Command, Global, Holders, Source};
 use super::failure::Failure;
-use crate::render::Format;
+use crate::render::{Format, Output, ReportFormat};
 use crate::source::{HoldersScope, Options, TaskChoice};
 
 /// Where the observation comes from.
@@ -25,6 +25,8 @@ pub struct Settings {
     pub all: bool,
     /// How to print.
     pub format: Format,
+    /// How to print an audit for another program, where that is asked for.
+    pub report: Option<ReportFormat>,
     /// With a header line.
     pub headers: bool,
     /// When to use colours.
@@ -49,13 +51,23 @@ const fn unused(command: &Command) -> &'static [&'static str] {
         "--strict",
     ];
     match command {
-        Command::Pods(_) | Command::Namespaces(_) | Command::Ps(_) => &[],
+        Command::Pods(_) | Command::Namespaces(_) | Command::Ps(_) | Command::Audit(_) => &[],
         Command::Record(_) => &["--replay", "--all", "--output", "--no-headers"],
         Command::Demo(_) => {
             &["--host-root", "--socket", "--replay", "--all", "--output", "--no-headers", "--strict"]
         }
         Command::Doctor(_) => &["--source", "--replay", "--all", "--no-headers", "--strict", "--holders"],
         Command::Schema(_) | Command::Completions(_) | Command::Man(_) => &ALL,
+        Command::Rules(_) => &[
+            "--source",
+            "--host-root",
+            "--socket",
+            "--timeout",
+            "--holders",
+            "--replay",
+            "--all",
+            "--strict",
+        ],
     }
 }
 
@@ -83,10 +95,22 @@ pub fn resolve(global: &Global, command: &Command) -> Result<Settings, Failure> 
             Input::Recording(file.clone())
         }
     };
+    let (format, report) = match global.output {
+        None => (Format::Table, None),
+        Some(Output::Common(format)) => (format, None),
+        Some(Output::Report(report)) if matches!(command, Command::Audit(_)) => (Format::Table, Some(report)),
+        Some(output) => {
+            return Err(Failure::usage(format!(
+                "-o {} is for `inspector audit`; use table, wide, json, yaml or name",
+                output.name()
+            )));
+        }
+    };
     Ok(Settings {
         input,
         all: global.all,
-        format: global.output.unwrap_or(Format::Table),
+        format,
+        report,
         headers: !global.no_headers,
         color: global.color.unwrap_or_default(),
         strict: global.strict,
@@ -177,7 +201,7 @@ fn options(global: &Global) -> Options {
 
 /// Whether its answer says what keeps namespaces, or another command's may be given from it.
 const fn needs_handles(command: &Command) -> bool {
-    matches!(command, Command::Namespaces(_) | Command::Record(_))
+    matches!(command, Command::Namespaces(_) | Command::Audit(_) | Command::Record(_))
 }
 
 #[cfg(test)]
@@ -216,6 +240,8 @@ mod tests {
             ("--timeout 1s pods --timeout 1s", "--timeout"),
             ("-o json pods -o yaml", "--output"),
             ("doctor --replay f", "--replay"),
+            ("pods -o sarif", "sarif"),
+            ("rules --all", "--all"),
         ] {
             let failure = settings(line).unwrap_err();
             assert!(failure.code == 2 && failure.to_string().contains(flag), "{line}: {failure}");
@@ -227,6 +253,8 @@ mod tests {
             "schema -v",
             "demo",
             "doctor --host-root /host",
+            "audit -o sarif --all --strict",
+            "rules -o json",
         ] {
             settings(line).unwrap();
         }

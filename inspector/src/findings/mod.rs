@@ -1,56 +1,147 @@
-//! What is wrong with a snapshot. One rule a file; each is a pure function of the pods.
+//! What is wrong with a snapshot. One rule a file; each is a pure function of what is known of the node, and says
+//! where it *fires* and where it *cannot tell*; of everything else it holds that nothing is wrong.
 
+mod cross_pod_sharing;
+mod declared_differs;
+mod foreign_process;
+mod host_namespace;
 mod non_pause_owner;
+mod orphaned_namespace;
 mod owner_gone;
+mod rule;
+mod sandbox_missing;
+mod shared_pid_exposure;
+mod shared_volume;
 mod split_brain;
+#[cfg(test)]
+mod tests;
+mod unreaped_zombies;
 mod words;
 
 use sha2::{Digest, Sha256};
 
-use crate::observation::{Kind, Origin};
-use crate::view::{Container, Finding, Pod};
+pub use rule::{RULES, Rule, find as rule};
 
-/// Judges the pods by every rule; worst first, then by pod, rule and kind.
+use crate::observation::{Kind, Origin};
+use crate::state::facts::{Facts, Sandbox, SandboxState};
+use crate::view::{Container, Finding, Namespace, Pod, State, Subject, Undetermined};
+
+/// What the rules judge.
+#[derive(Clone, Copy, Debug)]
+pub struct Node<'a> {
+    /// The node's name.
+    pub name: &'a str,
+    /// Its pods, all of them.
+    pub pods: &'a [Pod],
+    /// What else is known.
+    pub facts: &'a Facts,
+}
+
+/// What the rules say.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Judgement {
+    /// What is wrong: worst first, then by pod, rule and kind.
+    pub findings: Vec<Finding>,
+    /// What could not be judged, by rule and subject.
+    pub undetermined: Vec<Undetermined>,
+}
+
+/// Judges a node by every rule.
 #[must_use]
-pub fn evaluate(node: &str, pods: &[Pod]) -> Vec<Finding> {
-    let mut findings: Vec<Finding> = pods
-        .iter()
-        .flat_map(|pod| {
-            non_pause_owner::check(node, pod).into_iter().chain(owner_gone::check(node, pod, pods))
-        })
-        .chain(split_brain::check(node, pods))
-        .collect();
-    findings.sort_by(|a, b| {
-        let key = |finding: &Finding| {
-            (
-                finding.severity,
-                finding.subject.pod.clone(),
-                finding.rule,
-                finding.subject.namespace_kind,
-                finding.id.clone(),
-            )
-        };
-        key(a).cmp(&key(b))
+pub fn evaluate(node: Node<'_>) -> Judgement {
+    let mut judgement = Judgement::default();
+    for rule in &RULES {
+        rule.check(node, &mut judgement);
+    }
+    judgement.findings.sort_by_cached_key(|finding| {
+        (
+            finding.severity,
+            finding.subject.pod.clone(),
+            finding.rule,
+            finding.subject.namespace_kind,
+            finding.id.clone(),
+        )
     });
-    findings
+    judgement.undetermined.sort_by_cached_key(|it| {
+        (
+            it.rule,
+            it.subject.pod.clone(),
+            it.subject.namespace_kind,
+            it.subject.container.clone(),
+            it.why.clone(),
+        )
+    });
+    judgement.undetermined.dedup();
+    judgement
+}
+
+impl Node<'_> {
+    /// The pod that has a container, and the container.
+    fn container(&self, id: &str) -> Option<(&Pod, &Container)> {
+        self.pods.iter().find_map(|pod| Some((pod, pod.containers.iter().find(|it| it.id == id)?)))
+    }
+
+    /// Its sandbox, where it is a declared pod.
+    fn sandbox(&self, pod: &Pod) -> Option<&Sandbox> {
+        let at = self.facts.sandboxes.binary_search_by(|it| it.pod.as_str().cmp(&pod.id)).ok()?;
+        self.facts.sandboxes.get(at)
+    }
+
+    /// Whether the owner of a namespace is a sandbox that is missing, which says more than that its owner is gone.
+    fn is_of_missing_sandbox(&self, pod: &Pod, namespace: &Namespace) -> bool {
+        self.missing_sandbox(pod).is_some_and(|(container, _)| {
+            namespace.owner.container.as_deref() == Some(container) && !namespace.owner.alive
+        })
+    }
+
+    /// The infra container that a pod with living members lacks, and what became of it.
+    fn missing_sandbox(&self, pod: &Pod) -> Option<(&str, &str)> {
+        let sandbox = self.sandbox(pod).filter(|sandbox| !sandbox.superseded)?;
+        let SandboxState::Missing { container, why } = &sandbox.state else { return None };
+        running(pod).any(|it| it.id != *container).then_some((container, why))
+    }
+}
+
+/// The living containers of a pod.
+fn running(pod: &Pod) -> impl Iterator<Item = &Container> {
+    pod.containers.iter().filter(|container| container.state == State::Running)
+}
+
+/// A container, and the kind of its namespace that something is wrong with.
+fn of_container(pod: &Pod, container: &Container, kind: Option<Kind>) -> Subject {
+    Subject {
+        pod: Some(pod.id.clone()),
+        container: Some(container.id.clone()),
+        namespace_kind: kind,
+        inode: kind.and_then(|kind| container.namespaces.get(&kind).copied()),
+        pid: None,
+    }
 }
 
 /// An id that survives restarts: made of names, never of pids, inodes or container ids.
 fn stable_id(rule: &str, node: &str, kind: Kind, pod: &Pod, container: Option<&Container>) -> String {
+    let cgroup = container
+        .filter(|_| pod.origin == Origin::Unmanaged)
+        .map(|it| it.cgroup.as_deref().unwrap_or_default());
+    let mut parts = vec![
+        rule,
+        node,
+        kind.name(),
+        pod.namespace.as_deref().unwrap_or_default(),
+        &pod.name,
+        container.map_or("", |container| container.name.as_str()),
+    ];
+    parts.extend(cgroup);
+    hash(&parts)
+}
+
+/// The same of what else names a finding's subject.
+fn hash(parts: &[&str]) -> String {
     let mut hash = Sha256::new();
-    let mut add = |part: &str| {
+    for part in parts {
         // The length keeps ("ab", "c") apart from ("a", "bc").
         hash.update((part.len() as u64).to_le_bytes());
         hash.update(part.as_bytes());
-    };
-    add(rule);
-    add(node);
-    add(kind.name());
-    add(pod.namespace.as_deref().unwrap_or_default());
-    add(&pod.name);
-    add(container.map_or("", |container| container.name.as_str()));
-    if pod.origin == Origin::Unmanaged {
-        add(container.and_then(|container| container.cgroup.as_deref()).unwrap_or_default());
     }
     hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }

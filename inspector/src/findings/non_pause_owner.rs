@@ -1,16 +1,50 @@
 //! PNS001: a namespace shared by two or more containers is owned by an application container.
 
-use super::{stable_id, words};
+use super::{Judgement, Node, Rule, stable_id, words};
 use crate::observation::{Kind, Origin};
-use crate::view::{Class, Finding, Namespace, Pod, Role, Severity, Subject};
+use crate::view::{Class, Finding, Namespace, Pod, Role, Severity, Subject, Undetermined};
 
-/// Checks one pod: a finding for each kind of namespace. Where the owner is dead, PNS002 says more.
-pub(super) fn check(node: &str, pod: &Pod) -> Vec<Finding> {
-    let found: Vec<&Namespace> = pod
-        .namespaces
+pub(super) const RULE: Rule = Rule {
+    id: "PNS001",
+    name: "non-pause-owner",
+    severity: Severity::High,
+    fires: "a namespace shared by two or more containers is owned by an application container",
+    about: "A namespace that containers share has an owner: the container that it was made for. When that one exits, \
+            the others lose what they shared. Of a PID namespace the owner is PID 1, and the kernel kills every other \
+            process in it at once when PID 1 dies. A network, IPC or UTS namespace lives on, orphaned, with those that \
+            joined it, while the restarted owner gets a new one: the two halves no longer reach each other. A pause \
+            container, which does nothing and so hardly ever dies, is there to own them instead; Kubernetes and Podman \
+            pods have one.",
+    quiet: "An owner that only sleeps is a pause, whatever it is called (the finding's evidence says what it does). A \
+            PID namespace that only a debug container joined (`kubectl debug --target`) is not reported; groups of \
+            processes that no runtime manages are reported as info.",
+    undetermined: "It cannot tell when nothing says whom the namespace was made for, or what that container does.",
+    remedy: "Let a pause container own the namespaces, and let the others join it.",
+    example: "docker run -d --name nginx nginx\n\
+              docker run -d --name busybox --net=container:nginx busybox sleep 1d",
+    judge,
+};
+
+fn judge(node: Node<'_>, judgement: &mut Judgement) {
+    for pod in node.pods {
+        judgement.findings.extend(check(node.name, pod));
+        judgement.undetermined.extend(shared(pod).filter(|it| it.owner.class == Class::Unknown).map(|it| {
+            Undetermined { rule: RULE.id, subject: Subject::owner_of(it, pod), why: it.owner.why.clone() }
+        }));
+    }
+}
+
+/// The namespaces of a pod that have a living owner and somebody else in them.
+fn shared(pod: &Pod) -> impl Iterator<Item = &Namespace> {
+    pod.namespaces
         .iter()
         .filter(|namespace| namespace.kind.makes_pod())
         .filter(|namespace| namespace.shared_by.len() > 1 && namespace.owner.alive)
+}
+
+/// Checks one pod: a finding for each kind of namespace. Where the owner is dead, PNS002 says more.
+fn check(node: &str, pod: &Pod) -> Vec<Finding> {
+    let found: Vec<&Namespace> = shared(pod)
         .filter(|namespace| namespace.owner.class == Class::Application)
         .filter(|namespace| !shared_on_purpose(pod, namespace))
         .collect();
@@ -55,10 +89,10 @@ fn finding(node: &str, pod: &Pod, namespace: &Namespace, kinds: &[Kind]) -> Find
         ));
     }
     Finding {
-        id: stable_id("PNS001", node, kind, pod, owner),
-        rule: "PNS001",
-        name: "non-pause-owner",
-        severity: if pod.origin == Origin::Unmanaged { Severity::Info } else { Severity::High },
+        id: stable_id(RULE.id, node, kind, pod, owner),
+        rule: RULE.id,
+        name: RULE.name,
+        severity: if pod.origin == Origin::Unmanaged { Severity::Info } else { RULE.severity },
         subject: Subject::owner_of(namespace, pod),
         message: format!("{owner_name}, an application, owns the {kind} namespace that {joined} joined"),
         evidence,

@@ -1,19 +1,48 @@
 //! PNS002: the owner of a namespace has exited and members live on in it.
 
-use super::{stable_id, words};
-use crate::view::{Class, Evidence, Finding, Namespace, Pod, Severity, Subject};
+use super::{Judgement, Node, Rule, stable_id, words};
+use crate::view::{Class, Evidence, Finding, Namespace, Pod, Severity, Subject, Undetermined};
 
-/// Checks one pod. The owner may stand in another pod of the list: started again, it is another incarnation.
-pub(super) fn check(node: &str, pod: &Pod, pods: &[Pod]) -> Vec<Finding> {
-    pod.namespaces
-        .iter()
-        .filter(|namespace| namespace.kind.makes_pod() && !namespace.shared_by.is_empty())
-        .filter(|namespace| !namespace.owner.alive && namespace.owner.evidence == Evidence::Declared)
-        .filter(|namespace| namespace.owner.class != Class::RuntimePinned)
-        // Declared partner alive elsewhere: the split brain (PNS003) is the more specific truth.
-        .filter(|namespace| !super::split_brain::is_split(namespace, pods))
-        .map(|namespace| finding(node, pod, namespace))
-        .collect()
+pub(super) const RULE: Rule = Rule {
+    id: "PNS002",
+    name: "owner-gone",
+    severity: Severity::High,
+    fires: "the owner of a shared namespace has exited and members live on in it",
+    about: "The container that the namespace was made for is gone, and whoever joined it is still in there: with the \
+            addresses, ports or shared memory of a container that no longer runs. Nobody configures such a namespace \
+            any more, and the owner, once started again, gets a new one.",
+    quiet: "Where the owner runs again in another namespace, PNS003 says so instead; where it was a pod's sandbox, \
+            PNS012 does. A sandbox without a process by design (CRI-O's) is no owner that is gone.",
+    undetermined: "It cannot tell when nothing says whom the namespace was made for.",
+    remedy: "Start the owner again, then restart the members.",
+    example: "docker run -d --name nginx nginx\n\
+              docker run -d --name busybox --net=container:nginx busybox sleep 1d\n\
+              docker stop nginx",
+    judge,
+};
+
+/// The owner may stand in another pod of the list: started again, it is another incarnation.
+fn judge(node: Node<'_>, judgement: &mut Judgement) {
+    for pod in node.pods {
+        let orphaned = pod
+            .namespaces
+            .iter()
+            .filter(|namespace| namespace.kind.makes_pod() && !namespace.shared_by.is_empty())
+            .filter(|namespace| !namespace.owner.alive && namespace.owner.class != Class::RuntimePinned);
+        for namespace in orphaned {
+            if namespace.owner.evidence != Evidence::Declared {
+                judgement.undetermined.push(Undetermined {
+                    rule: RULE.id,
+                    subject: Subject::owner_of(namespace, pod),
+                    why: namespace.owner.why.clone(),
+                });
+            } else if !super::split_brain::is_split(namespace, node.pods)
+                && !node.is_of_missing_sandbox(pod, namespace)
+            {
+                judgement.findings.push(finding(node.name, pod, namespace));
+            }
+        }
+    }
 }
 
 fn finding(node: &str, pod: &Pod, namespace: &Namespace) -> Finding {
@@ -24,10 +53,10 @@ fn finding(node: &str, pod: &Pod, namespace: &Namespace) -> Finding {
     let (members, live) = (words::list(&others), words::live(&others));
     let keep = if others.len() == 1 { "keeps" } else { "keep" };
     Finding {
-        id: stable_id("PNS002", node, kind, pod, words::owner(pod, namespace)),
-        rule: "PNS002",
-        name: "owner-gone",
-        severity: Severity::High,
+        id: stable_id(RULE.id, node, kind, pod, words::owner(pod, namespace)),
+        rule: RULE.id,
+        name: RULE.name,
+        severity: RULE.severity,
         subject: Subject::owner_of(namespace, pod),
         message: format!(
             "{owner}, which the {kind} namespace was made for, is gone, and {members} {live} on in it"

@@ -1,30 +1,69 @@
 //! PNS003: containers that are declared to share a namespace are in different ones (a restarted owner).
 
-use super::{stable_id, words};
+use super::{Judgement, Node, Rule, running, stable_id, words};
 use crate::observation::Kind;
-use crate::view::{Container, Finding, Namespace, Pod, Severity, State, Subject};
+use crate::state::facts::SandboxState;
+use crate::view::{Container, Finding, Namespace, Pod, Severity, State, Subject, Undetermined};
+
+pub(super) const RULE: Rule = Rule {
+    id: "PNS003",
+    name: "split-brain",
+    severity: Severity::Critical,
+    fires: "containers declared to share a namespace are in different ones (a restarted owner)",
+    about: "The container that others joined was started again, and got a new namespace, while those that had joined \
+            it stayed where they were. Everything looks as configured: `docker inspect` still shows \
+            `container:nginx`. But they no longer share localhost, an address or shared memory, and a health check of \
+            one says nothing about the other.",
+    quiet: "A container that its declaration leads to nobody alive is PNS002's matter.",
+    undetermined: "It cannot tell when the namespaces of one of the two could not be read.",
+    remedy: "Restart those that joined; let a pause container own the namespace from then on.",
+    example: "docker run -d --name nginx nginx\n\
+              docker run -d --name busybox --net=container:nginx busybox sleep 1d\n\
+              docker restart nginx",
+    judge,
+};
 
 /// Checks every living joiner against the container that its declaration names.
-pub(super) fn check(node: &str, pods: &[Pod]) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    for pod in pods {
-        for joiner in pod.containers.iter().filter(|container| container.state == State::Running) {
+fn judge(node: Node<'_>, judgement: &mut Judgement) {
+    for pod in node.pods {
+        for joiner in running(pod) {
             for (kind, declared) in joiner.declared.iter().filter(|(kind, _)| kind.makes_pod()) {
-                let Some(partner) = declared.strip_prefix("container:").and_then(|id| living(pods, id))
+                let Some(partner) = partner(node, pod, declared).filter(|partner| partner.id != joiner.id)
                 else {
                     continue;
                 };
-                let (Some(mine), Some(theirs)) = (joiner.namespaces.get(kind), partner.namespaces.get(kind))
-                else {
-                    continue;
-                };
-                if mine != theirs {
-                    findings.push(finding(node, pod, joiner, partner, *kind, (*mine, *theirs)));
+                match (joiner.namespaces.get(kind), partner.namespaces.get(kind)) {
+                    (Some(mine), Some(theirs)) if mine != theirs => {
+                        let inodes = (*mine, *theirs);
+                        judgement.findings.push(finding(node.name, pod, joiner, partner, *kind, inodes));
+                    }
+                    (Some(_), Some(_)) => {}
+                    _ => judgement.undetermined.push(Undetermined {
+                        rule: RULE.id,
+                        subject: super::of_container(pod, joiner, Some(*kind)),
+                        why: format!(
+                            "the {kind} namespace of {} or of {} could not be read",
+                            joiner.name, partner.name
+                        ),
+                    }),
                 }
             }
         }
     }
-    findings
+}
+
+/// The living container that a declaration leads to.
+fn partner<'n>(node: Node<'n>, pod: &Pod, declared: &str) -> Option<&'n Container> {
+    if let Some(id) = declared.strip_prefix("container:") {
+        return living(node.pods, id);
+    }
+    if declared != "pod" {
+        return None;
+    }
+    match &node.sandbox(pod)?.state {
+        SandboxState::Running(container) => living(node.pods, container),
+        _ => None,
+    }
 }
 
 /// Whether the owner of this namespace lives on in another one.
@@ -48,10 +87,10 @@ fn finding(
 ) -> Finding {
     let (joins, joined) = (&joiner.name, &partner.name);
     Finding {
-        id: stable_id("PNS003", node, kind, pod, Some(joiner)),
-        rule: "PNS003",
-        name: "split-brain",
-        severity: Severity::Critical,
+        id: stable_id(RULE.id, node, kind, pod, Some(joiner)),
+        rule: RULE.id,
+        name: RULE.name,
+        severity: RULE.severity,
         subject: Subject {
             pod: Some(pod.id.clone()),
             container: Some(joiner.id.clone()),
@@ -61,7 +100,7 @@ fn finding(
         },
         message: format!("{joins} is meant to share the {kind} namespace of {joined}, and is in another one"),
         evidence: vec![
-            format!("{joins} declares {kind} container:{}", partner.id),
+            format!("{joins} declares {kind} {}", joiner.declared.get(&kind).map_or("?", String::as_str)),
             format!("{joins} (pid {}) is in {kind} namespace {mine}", joiner.init_pid),
             format!(
                 "{joined} (pid {}{}) is in {kind} namespace {theirs}",

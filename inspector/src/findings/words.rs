@@ -84,3 +84,31 @@ pub(super) fn remedy(pod: &Pod, kinds: &[Kind], owner: &str, joiners: &[String])
         }
     }
 }
+
+/// A pod's name, with its Kubernetes namespace.
+pub(super) fn pod(pod: &Pod) -> String {
+    match &pod.namespace {
+        Some(namespace) => format!("{namespace}/{}", pod.name),
+        None => pod.name.clone(),
+    }
+}
+
+/// `nginx's`.
+pub(super) fn possessive(name: &str) -> String {
+    format!("{name}'s")
+}
+
+/// How to give a container a namespace of its own, in the words of what made it.
+pub(super) fn own_namespace(pod: &Pod, kind: Kind) -> String {
+    match (pod.origin, kind) {
+        (Origin::Kubernetes, Kind::Net | Kind::Uts) => {
+            "leave hostNetwork: true out of the pod's spec".to_owned()
+        }
+        (Origin::Kubernetes, Kind::Pid) => "leave hostPID: true out of the pod's spec".to_owned(),
+        (Origin::Kubernetes, Kind::Ipc) => "leave hostIPC: true out of the pod's spec".to_owned(),
+        (Origin::Compose, Kind::Net) => "leave network_mode: host out of the compose file".to_owned(),
+        (Origin::Compose, _) => format!("leave {kind}: host out of the compose file"),
+        (Origin::Docker | Origin::Podman, _) => format!("run it without --{kind}=host"),
+        _ => format!("give it a {kind} namespace of its own in its specification"),
+    }
+}

@@ -5,22 +5,46 @@
 
 use crate::view::{Finding, PodList, Severity};
 
+/// Findings that are shown as one.
+pub(super) type Group<'f> = Vec<&'f Finding>;
+
 use super::text::{clean, fit, width, wrap};
 use super::{Look, Tone, words};
 
 /// Columns of the labels on the left.
 const LABEL: usize = 15;
 
-/// The block of each group of findings, worst first as the list has them; empty without findings.
-pub(super) fn blocks(list: &PodList, look: &Look) -> String {
-    let mut groups: Vec<Vec<&Finding>> = Vec::new();
-    for finding in &list.findings {
-        match groups.iter_mut().find(|group| belong_together(group[0], finding)) {
+/// What is bad enough to be told in full below a table of pods, worst first as the list has it, and how much there is
+/// besides; empty without findings.
+pub(super) fn below_pods(list: &PodList, look: &Look) -> String {
+    let (told, other): (Vec<&Finding>, Vec<&Finding>) =
+        list.findings.iter().partition(|finding| finding.severity <= Severity::High);
+    let name = |id: &str| list.pods.iter().find(|pod| pod.id == id).map(words::pod_name);
+    let mut out: String = groups(told).iter().map(|group| block(group, &name, look)).collect();
+    if !other.is_empty() {
+        let findings = words::count(other.len() as u64, "finding", "findings");
+        let text = format!("{findings} of lower severity: `inspector audit` lists all, with what to do.");
+        out.push('\n');
+        for line in wrap(&text, look.width.unwrap_or(usize::MAX)) {
+            out.push_str(&Tone::Doubtful.paint(&line, look));
+            out.push('\n');
+        }
+    }
+    out
+}
+
+/// Puts together what differs by the kind of namespace only, in the order of the first of each.
+pub(super) fn groups<'f>(findings: impl IntoIterator<Item = &'f Finding>) -> Vec<Group<'f>> {
+    let mut groups: Vec<Group<'f>> = Vec::new();
+    for finding in findings {
+        let found =
+            groups.iter_mut().find(|group| group.first().is_some_and(|it| belong_together(it, finding)));
+        match found {
             Some(group) => group.push(finding),
             None => groups.push(vec![finding]),
         }
     }
-    groups.iter().map(|group| block(list, group, look)).collect()
+    groups
 }
 
 fn belong_together(a: &Finding, b: &Finding) -> bool {
@@ -32,20 +56,18 @@ fn belong_together(a: &Finding, b: &Finding) -> bool {
         && a.subject.namespace_kind.is_some() == b.subject.namespace_kind.is_some()
 }
 
-fn block(list: &PodList, group: &[&Finding], look: &Look) -> String {
+/// All about one group. `name` is that of a pod by its id.
+pub(super) fn block(group: &[&Finding], name: &dyn Fn(&str) -> Option<String>, look: &Look) -> String {
     let Some(first) = group.first() else {
         return String::new();
     };
-    let tone = match first.severity {
-        Severity::Critical | Severity::High => Tone::Bad,
-        Severity::Medium => Tone::Doubtful,
-        Severity::Low | Severity::Info => Tone::Strong,
-    };
-    let pod = list.pods.iter().find(|pod| Some(&pod.id) == first.subject.pod.as_ref());
-    let place = match (pod, &first.subject.pod) {
-        (Some(pod), _) => format!("pod {}", fit(&words::pod_name(pod), 60)),
-        (None, Some(id)) => format!("pod {}", words::short_id(id)),
-        (None, None) => "this node".to_owned(),
+    let tone = tone(first.severity);
+    let place = match &first.subject.pod {
+        Some(id) => match name(id) {
+            Some(name) => format!("pod {}", fit(&name, 60)),
+            None => format!("pod {}", words::short_id(id)),
+        },
+        None => "this node".to_owned(),
     };
     let kinds = kinds_of(group);
     let kinds = if kinds.is_empty() { String::new() } else { format!(" ({kinds})") };
@@ -70,8 +92,20 @@ fn block(list: &PodList, group: &[&Finding], look: &Look) -> String {
     out
 }
 
+/// How a severity looks.
+pub(super) const fn tone(severity: Severity) -> Tone {
+    match severity {
+        Severity::Critical | Severity::High => Tone::Bad,
+        Severity::Medium => Tone::Doubtful,
+        Severity::Low | Severity::Info => Tone::Strong,
+    }
+}
+
 /// The distinct statements of a group, each with the kinds it is about unless it is about all.
-fn statements<'a>(group: &[&'a Finding], of: impl Fn(&'a Finding) -> Vec<&'a String>) -> Vec<String> {
+pub(super) fn statements<'a>(
+    group: &[&'a Finding],
+    of: impl Fn(&'a Finding) -> Vec<&'a String>,
+) -> Vec<String> {
     let mut distinct: Vec<(&String, Vec<&Finding>)> = Vec::new();
     for finding in group {
         for statement in of(finding) {
@@ -95,7 +129,7 @@ fn statements<'a>(group: &[&'a Finding], of: impl Fn(&'a Finding) -> Vec<&'a Str
         .collect()
 }
 
-fn kinds_of(group: &[&Finding]) -> String {
+pub(super) fn kinds_of(group: &[&Finding]) -> String {
     let kinds: Vec<&str> =
         group.iter().filter_map(|finding| Some(finding.subject.namespace_kind?.name())).collect();
     kinds.join(" ")

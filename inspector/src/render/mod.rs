@@ -4,12 +4,14 @@
 //! ([`Look`] says what is known of them), and nothing here judges. No string of a process or a runtime gets out
 //! unescaped ([`text`]).
 
+pub mod audit;
 mod coverage;
 mod findings;
 pub mod json;
 mod layout;
 mod namespaces;
 mod processes;
+pub mod rules;
 #[cfg(test)]
 pub mod samples;
 pub mod schema;
@@ -38,6 +40,73 @@ pub enum Format {
     Yaml,
     /// One name a line.
     Name,
+}
+
+impl Format {
+    /// As `-o` has it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Table => "table",
+            Self::Wide => "wide",
+            Self::Json => "json",
+            Self::Yaml => "yaml",
+            Self::Name => "name",
+        }
+    }
+}
+
+/// How to print an audit for others' programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReportFormat {
+    /// For a ticket or a chat.
+    Markdown,
+    /// For code scanners: SARIF 2.1.0.
+    Sarif,
+    /// For continuous integration: `JUnit`'s XML.
+    Junit,
+    /// For a cluster: `wgpolicyk8s.io/v1alpha2`.
+    PolicyReport,
+    /// For a cluster: `openreports.io/v1alpha1`.
+    OpenReports,
+}
+
+/// What `-o` can be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Of every answer.
+    Common(Format),
+    /// Of an audit.
+    Report(ReportFormat),
+}
+
+impl Output {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::Common(Format::Table),
+        Self::Common(Format::Wide),
+        Self::Common(Format::Json),
+        Self::Common(Format::Yaml),
+        Self::Common(Format::Name),
+        Self::Report(ReportFormat::Markdown),
+        Self::Report(ReportFormat::Sarif),
+        Self::Report(ReportFormat::Junit),
+        Self::Report(ReportFormat::PolicyReport),
+        Self::Report(ReportFormat::OpenReports),
+    ];
+
+    /// As `-o` has it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Common(format) => format.name(),
+            Self::Report(ReportFormat::Markdown) => "markdown",
+            Self::Report(ReportFormat::Sarif) => "sarif",
+            Self::Report(ReportFormat::Junit) => "junit",
+            Self::Report(ReportFormat::PolicyReport) => "policyreport",
+            Self::Report(ReportFormat::OpenReports) => "openreports",
+        }
+    }
 }
 
 /// What a table may look like.

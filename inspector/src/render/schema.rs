@@ -3,7 +3,7 @@
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
 
-use crate::view::{NamespaceList, PodList, ProcessList};
+use crate::view::{FindingList, NamespaceList, PodList, ProcessList};
 
 /// The schema of `inspector pods -o json`.
 #[must_use]
@@ -15,6 +15,12 @@ pub fn pods() -> Schema {
 #[must_use]
 pub fn processes() -> Schema {
     of::<ProcessList>()
+}
+
+/// The schema of `inspector audit -o json`.
+#[must_use]
+pub fn audit() -> Schema {
+    of::<FindingList>()
 }
 
 fn of<T: JsonSchema>() -> Schema {
@@ -37,7 +43,12 @@ mod tests {
 
     #[test]
     fn the_published_schema_is_that_of_the_types() {
-        for (name, schema) in [("pods", pods()), ("namespaces", namespaces()), ("processes", processes())] {
+        for (name, schema) in [
+            ("pods", pods()),
+            ("namespaces", namespaces()),
+            ("processes", processes()),
+            ("findings", audit()),
+        ] {
             let path =
                 Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../docs/schema/{name}.schema.json"));
             let now = json::pretty(&schema).unwrap();

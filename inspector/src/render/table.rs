@@ -77,7 +77,7 @@ pub(super) fn pods(list: &PodList, look: &Look, wide: bool) -> String {
         out.push_str(&heading(pod, &layout, look));
         out.push_str(&layout.lines(rows, look));
     }
-    out.push_str(&findings::blocks(list, look));
+    out.push_str(&findings::below_pods(list, look));
     out.push_str(&coverage::foot(list, look));
     out
 }

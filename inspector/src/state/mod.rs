@@ -9,6 +9,7 @@ mod behaviour;
 pub mod cgroup;
 mod class;
 mod exits;
+pub mod facts;
 mod grouping;
 mod hash;
 mod index;
@@ -18,7 +19,7 @@ mod ownership;
 mod pods;
 pub mod processes;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod units;
 mod unmanaged;
 mod volumes;

@@ -51,6 +51,11 @@ pub(super) fn assemble(parts: &PodParts<'_>, model: &Model<'_>, behaviours: &Beh
     }
 }
 
+/// The id of a pod.
+pub(super) fn id(parts: &PodParts<'_>, model: &Model<'_>) -> String {
+    identity(parts, model).id
+}
+
 /// Living owners whose class depends on what they do.
 pub(super) fn owners_judged_by_behaviour(parts: &PodParts<'_>, model: &Model<'_>) -> BTreeSet<UnitId> {
     let (pod, owned) = (parts.units.as_slice(), parts.owned.as_slice());

@@ -59,6 +59,17 @@ impl Severity {
     }
 }
 
+/// Something that a rule could not judge.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Undetermined {
+    /// `PNS001` …
+    pub rule: &'static str,
+    /// What it is about.
+    pub subject: Subject,
+    /// What is missing.
+    pub why: String,
+}
+
 /// What a finding is about.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -2,6 +2,7 @@
 //!
 //! Nothing here reads the machine or decides anything; `state` and `findings` fill it, `render` prints it.
 
+mod audit;
 mod finding;
 mod model;
 mod namespaces;
@@ -9,7 +10,8 @@ mod pods;
 mod processes;
 mod select;
 
-pub use finding::{Finding, Severity, Subject};
+pub use audit::{AuditFinding, FindingList, IdleWaiver, Status, Summary, Waived};
+pub use finding::{Finding, Severity, Subject, Undetermined};
 pub use model::*;
 #[cfg(test)]
 pub use namespaces::samples as namespace_samples;

@@ -374,7 +374,9 @@ fn is_called(pod: &Pod, name: &str) -> bool {
 }
 
 impl PodName {
-    fn of(pod: &Pod) -> Self {
+    /// The name of a pod.
+    #[must_use]
+    pub fn of(pod: &Pod) -> Self {
         Self { name: pod.name.clone(), namespace: pod.namespace.clone(), id: pod.id.clone() }
     }
 }

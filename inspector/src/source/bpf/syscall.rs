@@ -41,6 +41,8 @@ pub struct Functions<'a> {
 pub fn load(program: IteratorProgram<'_>, log: &mut [u8]) -> Result<OwnedFd> {
     /// The steps of the last path, and statistics.
     const LOG_LEVEL: u32 = 1 | 4;
+    #[expect(clippy::cast_possible_truncation, reason = "two numbers")]
+    const FUNC_INFO_BYTES: u32 = size_of::<bpf_func_info>() as u32;
     let mut attributes = zeroed();
     // SAFETY: of a union of plain integers any part may be looked at.
     let load = unsafe { &mut attributes.__bindgen_anon_3 };
@@ -58,7 +60,7 @@ pub fn load(program: IteratorProgram<'_>, log: &mut [u8]) -> Result<OwnedFd> {
         load.prog_btf_fd = number(functions.btf);
         load.func_info = functions.info.as_ptr() as u64;
         load.func_info_cnt = length_of(functions.info);
-        load.func_info_rec_size = size_of::<bpf_func_info>() as u32;
+        load.func_info_rec_size = FUNC_INFO_BYTES;
     }
     if !log.is_empty() {
         load.log_level = LOG_LEVEL;

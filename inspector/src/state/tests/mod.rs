@@ -5,7 +5,7 @@ mod namespaces;
 mod owners;
 mod pods;
 mod sandboxes;
-pub(super) mod world;
+pub(crate) mod world;
 
 use world::{World, id};
 
@@ -35,4 +35,10 @@ fn owner(pod: &Pod, kind: Kind) -> &crate::view::Owner {
     let namespace = found.next().unwrap_or_else(|| panic!("no shared {kind}: {:#?}", pod.namespaces));
     assert!(found.next().is_none(), "two shared {kind}: {:#?}", pod.namespaces);
     &namespace.owner
+}
+
+/// What the rules say of these pods, of which nothing else is known.
+fn findings(pods: &[Pod]) -> Vec<crate::view::Finding> {
+    let facts = crate::state::facts::Facts::default();
+    crate::findings::evaluate(crate::findings::Node { name: "node", pods, facts: &facts }).findings
 }

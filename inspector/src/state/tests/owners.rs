@@ -147,7 +147,7 @@ fn an_owner_started_again_is_another_incarnation_and_another_pod() {
     let owner = owner(joiner, Kind::Net);
     assert_eq!(owner.container, Some(id("nginx")));
     assert_eq!((owner.pid, owner.alive), (0, false));
-    let findings = crate::findings::evaluate("node", &pods);
+    let findings = findings(&pods);
     let rules: Vec<_> = findings.iter().map(|finding| finding.rule).collect();
     assert_eq!(rules, ["PNS003"], "a living declared partner elsewhere is a split brain, and nothing else");
     assert_eq!(findings[0].subject.container, Some(id("busybox")));
@@ -322,7 +322,7 @@ fn a_target_shares_on_purpose() {
     let pod = pod_of(&pods, "app");
     assert_eq!(owner(pod, Kind::Pid).class, Class::Application);
     assert_eq!(pod.verdict, Verdict::Isolated, "it counts neither for the verdict");
-    assert!(crate::findings::evaluate("node", &pods).is_empty(), "nor for PNS001");
+    assert!(findings(&pods).is_empty(), "nor for PNS001");
     assert_eq!(pod.containers.iter().find(|it| it.name == "debugger").unwrap().role, Role::Ephemeral);
     assert_eq!(
         pod.containers.iter().find(|it| it.name == "debugger").unwrap().declared[&Kind::Pid],

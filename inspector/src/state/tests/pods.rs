@@ -225,7 +225,7 @@ fn findings_name_who_dies_only_where_pids_are_shared() {
     world.join("busybox", "nginx", &[Kind::Net, Kind::Ipc, Kind::Pid]);
     world.serves(100);
     let pods = world.pods();
-    let findings = crate::findings::evaluate("node", &pods);
+    let findings = findings(&pods);
     let by_kind: Vec<_> = findings
         .iter()
         .map(|it| (it.rule, it.subject.namespace_kind.unwrap(), it.consequence.contains("kills busybox")))
@@ -234,7 +234,7 @@ fn findings_name_who_dies_only_where_pids_are_shared() {
         by_kind,
         [("PNS001", Kind::Ipc, false), ("PNS001", Kind::Pid, true), ("PNS001", Kind::Net, false)]
     );
-    let again = crate::findings::evaluate("node", &pods);
+    let again = super::findings(&pods);
     assert_eq!(findings, again);
 }
 
@@ -246,7 +246,7 @@ fn a_findings_id_survives_a_restart() {
         world.docker("busybox", pids[1]);
         world.join("busybox", "nginx", &[Kind::Net]);
         world.serves(pids[0]);
-        let findings = crate::findings::evaluate("node", &world.pods());
+        let findings = findings(&world.pods());
         findings[0].id.clone()
     };
     assert_eq!(look([100, 200]), look([4000, 5000]));

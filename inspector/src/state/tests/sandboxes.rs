@@ -57,7 +57,7 @@ fn what_a_processless_sandbox_pins_is_pinned_by_its_runtime() {
         assert!(pids.clone().all(|it| it.owner.class == Class::Application), "each has one of its own");
         assert_eq!(pids.count(), members);
     }
-    assert!(crate::findings::evaluate("node", &pods).is_empty(), "by design: {pods:#?}");
+    assert!(findings(&pods).is_empty(), "by design: {pods:#?}");
 }
 
 #[test]

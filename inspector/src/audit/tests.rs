@@ -1,0 +1,97 @@
+use super::*;
+use crate::findings::{self, Node};
+use crate::observation::Kind;
+use crate::state::facts::facts;
+use crate::state::tests::world::World;
+
+fn audit(world: &mut World, choice: &Choice, waivers: &str, baseline: &Baseline) -> FindingList {
+    world.seen.tasks.sort_by_key(|task| task.pid);
+    let snapshot = crate::state::snapshot(&world.seen);
+    let facts = facts(&world.seen);
+    let judgement = findings::evaluate(Node { name: "node", pods: &snapshot.pods, facts: &facts });
+    let waivers = if waivers.is_empty() { Vec::new() } else { parse_waivers(waivers).unwrap() };
+    report(&world.seen, &snapshot, judgement, choice, &waivers, baseline)
+}
+
+/// nginx owns what busybox joins; an agent is in the node's own network and PID namespace.
+fn world() -> World {
+    let mut world = World::new();
+    world.docker("nginx", 100);
+    world.docker("busybox", 200);
+    world.join("busybox", "nginx", &[Kind::Net]);
+    world.serves(100);
+    world.docker("agent", 300).in_host(&[Kind::Net, Kind::Pid]);
+    world.seen.node.time = Some("2026-06-15T12:00:00Z".parse().unwrap());
+    world
+}
+
+fn statuses(list: &FindingList) -> Vec<(&str, Status)> {
+    list.findings.iter().map(|it| (it.finding.rule, it.status)).collect()
+}
+
+#[test]
+fn findings_are_counted_and_fail_by_severity() {
+    let list = audit(&mut world(), &Choice::default(), "", &Baseline::default());
+    let rules: Vec<&str> = list.findings.iter().map(|it| it.finding.rule).collect();
+    assert_eq!(list.summary.open, list.findings.len() as u64);
+    assert!(rules.contains(&"PNS001") && rules.contains(&"PNS005"), "{rules:?}");
+    assert_eq!(list.summary.by_rule["PNS001"], 1);
+    assert!(fails(&list, Severity::High) && !fails(&list, Severity::Critical));
+    let pod = list.findings.iter().find(|it| it.finding.rule == "PNS001").unwrap();
+    assert_eq!(pod.pod.as_ref().unwrap().name, "nginx");
+    assert_eq!(pod.container_name.as_deref(), Some("nginx"));
+}
+
+#[test]
+fn only_what_was_asked_for() {
+    let of = |choice: Choice| audit(&mut world(), &choice, "", &Baseline::default()).findings.len();
+    assert_eq!(of(Choice { rules: vec!["PNS001"], ..Choice::default() }), 1);
+    assert_eq!(of(Choice { namespace: Some("default".to_owned()), ..Choice::default() }), 0);
+    let high = of(Choice { min_severity: Some(Severity::High), ..Choice::default() });
+    assert!(high >= 2 && high < of(Choice::default()), "{high}");
+}
+
+#[test]
+fn a_waiver_holds_until_its_day_and_is_missed_when_it_does_nothing() {
+    let waive = |expires: &str| {
+        format!(
+            "waivers:\n- {{rule: PNS001, subject: 'ng*', reason: known, expires: {expires}}}\n\
+             - {{rule: '*', subject: nobody, reason: gone}}\n"
+        )
+    };
+    let list = audit(&mut world(), &Choice::default(), &waive("2026-06-15"), &Baseline::default());
+    assert!(statuses(&list).contains(&("PNS001", Status::Waived)), "on its last day it holds");
+    assert_eq!(list.summary.waived, 1);
+    let idle: Vec<_> = list.idle_waivers.iter().map(|it| (it.subject.as_str(), it.why.as_str())).collect();
+    assert_eq!(idle, [("nobody", "matches no finding")]);
+
+    let list = audit(&mut world(), &Choice::default(), &waive("2026-06-14"), &Baseline::default());
+    assert!(statuses(&list).contains(&("PNS001", Status::Open)));
+    assert_eq!(list.idle_waivers[0].why, "expired on 2026-06-14");
+}
+
+#[test]
+fn what_a_baseline_has_is_not_new() {
+    let list = audit(&mut world(), &Choice::default(), "", &Baseline::default());
+    let baseline = Baseline::parse(&crate::render::json::pretty(&list).unwrap()).unwrap();
+    let mut later = world();
+    later.docker("db", 400);
+    later.docker("tool", 500);
+    later.join("tool", "db", &[Kind::Ipc]);
+    later.serves(400);
+    let list = audit(&mut later, &Choice::default(), "", &baseline);
+    let open: Vec<&str> = list
+        .findings
+        .iter()
+        .filter(|it| it.status == Status::Open)
+        .map(|it| it.finding.message.as_str())
+        .collect();
+    assert_eq!(open.len(), 1, "{open:?}");
+    assert!(open[0].starts_with("db, an application"), "{open:?}");
+    for (text, words) in
+        [("{", "line 1"), ("{\"kind\": \"NamespaceList\"}", "NamespaceList"), ("[]", "line 1")]
+    {
+        let error = Baseline::parse(text).unwrap_err().to_string();
+        assert!(error.contains(words), "{error}");
+    }
+}

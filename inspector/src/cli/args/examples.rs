@@ -1,0 +1,98 @@
+//! Examples at the end of each command's help.
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  inspector pods                      pods, who owns their namespaces, what is wrong
+  inspector pods --verdict application-owned -o name
+  inspector namespaces --tree         every namespace, as lsns shows them and more
+  inspector ps busybox                who runs in a pod, with the pids seen inside
+  inspector audit                     what is wrong on this node, and what to do about it
+  inspector rules PNS001              what a rule is about
+  inspector record node.rec           capture this node ...
+  inspector pods --replay node.rec    ... and ask anywhere, without privileges
+
+Exit codes:
+  0  done, whatever was found
+  1  `audit` found something as bad as --fail-on
+  2  the command line or the configuration is wrong
+  3  could not collect, read a recording or write the answer; with --strict,
+     also when something that could change a verdict could not be read";
+
+pub(super) const PODS_EXAMPLES: &str = "\
+Examples:
+  inspector pods                           a table, as wide as the screen
+  inspector pods -o wide | less -S         everything; a pipe has no width
+  inspector pods -n kube-system --sort-by started
+  inspector pods -o json | jq -r '.findings[].message'
+  inspector pods --kind pid --verdict application-owned
+      pods that the death of one business container takes down
+
+A table takes the width of the terminal; where there is none, that of COLUMNS;
+else nothing is cut off or wrapped. The JSON: docs/json.md, `inspector schema`.
+
+Exit codes: see inspector --help.";
+
+pub(super) const NAMESPACES_EXAMPLES: &str = "\
+Examples:
+  inspector namespaces -t net,pid          two kinds of the eight
+  inspector namespaces -p 4711             those of one process
+  inspector namespaces --tree              PID and user namespaces below one another
+  inspector namespaces --tree=owner        everything below its user namespace
+  inspector namespaces --columns NS,TYPE,PROCS,PID --no-headers
+  inspector namespaces -o json | jq '.namespaces[] | select(.processes == 0)'
+      what only a bind mount, a descriptor or another namespace keeps
+
+Everything is listed, what no process is in too; --holders all looks for bind
+mounts in every mount namespace. The JSON: docs/json.md, `inspector schema
+namespaces`.
+
+Exit codes: see inspector --help.";
+
+pub(super) const PS_EXAMPLES: &str = "\
+Examples:
+  inspector ps                             every PID namespace that containers share
+  inspector ps busybox                     what `docker exec busybox ps` shows, and whose
+                                           each process is, without a shell in it
+  inspector ps --all                       private PID namespaces too
+  inspector ps web -o json | jq '.processes[] | select(.container == null)'
+      who got into the pod from outside
+
+Where two things have one name: pod/NAME, container/NAME or pid/NUMBER.
+PODPID is the pid seen inside, PID and PPID those of this node's /proc.
+
+Exit codes: see inspector --help.";
+
+pub(super) const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  source <(inspector completions bash)     in this shell
+  inspector completions bash > /etc/bash_completion.d/inspector
+  inspector completions zsh > /usr/local/share/zsh/site-functions/_inspector
+  inspector completions fish > ~/.config/fish/completions/inspector.fish";
+
+pub(super) const MAN_EXAMPLES: &str = "\
+Examples:
+  inspector man pods | man -l -
+  inspector man --dir /usr/local/share/man/man1";
+
+pub(super) const AUDIT_EXAMPLES: &str = "\
+Examples:
+  inspector audit                          what is wrong, worst first
+  inspector audit --fail-on critical       for a cron job: exit with 1 only then
+  inspector audit --rule PNS001,split-brain -o wide
+  inspector audit -o json > baseline.json  and from then on what is new:
+  inspector audit --baseline baseline.json
+  inspector audit -o sarif > audit.sarif   for a code scanner; junit for a CI,
+                                           policyreport or openreports for a cluster
+
+Formats: table, wide (with evidence of all), json, yaml, name, markdown, sarif,
+junit, policyreport, openreports. The JSON: docs/json.md, `inspector schema
+audit`. The rules and waivers: docs/rules.md, `inspector rules`.
+
+Exit codes: 0 no open finding is as bad as --fail-on; 1 one is; 2 and 3 see
+inspector --help. With --strict a partial answer exits with 3, whatever it found.";
+
+pub(super) const RULES_EXAMPLES: &str = "\
+Examples:
+  inspector rules
+  inspector rules PNS003
+  inspector rules non-pause-owner";

@@ -1,0 +1,205 @@
+//! For people: findings by severity, each in a line or with all about it, then the sum and what it rests on.
+
+use std::collections::BTreeMap;
+
+use super::super::layout::{Column, Layout, Overflow, Text};
+use super::super::text::{clean, wrap};
+use super::super::{Look, Tone, coverage, findings, words};
+use crate::view::{AuditFinding, Finding, FindingList, Severity, Status};
+
+const fn column(title: &'static str, min: usize, max: usize, luxury: u8) -> Column {
+    Column { title, min, max, right: false, overflow: Overflow::End, luxury }
+}
+
+const COLUMNS: [Column; 5] = [
+    column("RULE", 6, 6, 0),
+    column("NAME", 15, 20, 2),
+    column("SUBJECT", 16, 44, 0),
+    column("KINDS", 3, 16, 1),
+    Column { title: "WHAT", min: 30, max: 100, right: false, overflow: Overflow::Wrap, luxury: 0 },
+];
+
+/// How many reasons of what could not be judged are listed without `--all`.
+const REASONS: usize = 12;
+
+pub(super) fn findings(list: &FindingList, look: &Look, wide: bool, all: bool) -> String {
+    let shown: Vec<&AuditFinding> =
+        list.findings.iter().filter(|it| all || it.status == Status::Open).collect();
+    let mut out = String::new();
+    if shown.is_empty() {
+        out.push_str(&paragraph(nothing(list), Tone::Good, look));
+    } else if wide {
+        out.push_str(&blocks(&shown, look));
+    } else {
+        out.push_str(&rows(&shown, look));
+    }
+    out.push_str(&undetermined(list, look, all));
+    out.push_str(&idle_waivers(list, look));
+    if !shown.is_empty() && !wide {
+        out.push('\n');
+        let hint =
+            "What to do about each: inspector audit -o wide. What a rule is about: inspector rules RULE.";
+        out.push_str(&paragraph(hint, Tone::Dim, look));
+    }
+    let hidden = hidden(list, all);
+    out.push_str(&coverage::foot_of(&list.coverage, Some(&sum(list)), hidden.as_deref(), look));
+    out
+}
+
+fn paragraph(text: &str, tone: Tone, look: &Look) -> String {
+    let lines = wrap(text, look.width.unwrap_or(usize::MAX));
+    lines.iter().map(|line| tone.paint(line, look) + "\n").collect()
+}
+
+/// The groups of findings of each severity, worst first.
+fn by_severity<'f>(shown: &[&'f AuditFinding]) -> BTreeMap<Severity, Vec<findings::Group<'f>>> {
+    let mut by_severity = BTreeMap::new();
+    for group in findings::groups(shown.iter().map(|it| &it.finding)) {
+        if let Some(first) = group.first() {
+            by_severity.entry(first.severity).or_insert_with(Vec::new).push(group);
+        }
+    }
+    by_severity
+}
+
+fn of<'f>(shown: &[&'f AuditFinding], finding: &Finding) -> Option<&'f AuditFinding> {
+    shown.iter().find(|it| it.finding.id == finding.id).copied()
+}
+
+fn rows(shown: &[&AuditFinding], look: &Look) -> String {
+    let groups = by_severity(shown);
+    let rows: BTreeMap<Severity, Vec<Vec<Text>>> = groups
+        .iter()
+        .map(|(severity, groups)| (*severity, groups.iter().map(|group| row(shown, group)).collect()))
+        .collect();
+    let every: Vec<Vec<Text>> = rows.values().flatten().cloned().collect();
+    let layout = Layout::new(&COLUMNS, &every, look.width);
+    let mut out = if look.headers { layout.header(look) } else { String::new() };
+    for (severity, rows) in &rows {
+        let count = groups.get(severity).map_or(0, |groups| groups.iter().map(Vec::len).sum::<usize>());
+        let title = format!("{} ({count})", severity.name().to_uppercase());
+        out.push_str(&findings::tone(*severity).paint(&title, look));
+        out.push('\n');
+        for row in rows {
+            out.push_str(&layout.lines(std::slice::from_ref(row), look));
+        }
+    }
+    out
+}
+
+fn row(shown: &[&AuditFinding], group: &findings::Group<'_>) -> Vec<Text> {
+    let plain = |text: String| (text, Tone::Plain);
+    let Some(first) = group.first() else { return vec![plain(String::new()); COLUMNS.len()] };
+    let audited = of(shown, first);
+    let mut whole = audited.cloned();
+    if let Some(whole) = &mut whole {
+        whole.finding.subject.namespace_kind = None;
+    }
+    let subject = match (&whole, first.subject.pod.is_some() || first.subject.container.is_some()) {
+        (Some(whole), true) => super::subject(whole),
+        _ => audited.map(super::subject).unwrap_or_default(),
+    };
+    let status = match audited.map_or(Status::Open, |it| it.status) {
+        Status::Open => String::new(),
+        other => format!("[{}] ", other.name()),
+    };
+    // Of several kinds the first says it; which they are stands beside it.
+    let what = if group.len() > 1 {
+        findings::statements(group, |finding| vec![&finding.message]).join("; ")
+    } else {
+        clean(&first.message).into_owned()
+    };
+    vec![
+        (first.rule.to_owned(), Tone::Strong),
+        plain(first.name.to_owned()),
+        plain(clean(&subject).into_owned()),
+        plain(findings::kinds_of(group)),
+        plain(format!("{status}{what}")),
+    ]
+}
+
+fn blocks(shown: &[&AuditFinding], look: &Look) -> String {
+    let name = |id: &str| {
+        let pods = shown.iter().filter_map(|it| it.pod.as_ref());
+        pods.into_iter().find(|pod| pod.id == id).map(|pod| clean(&pod.to_string()).into_owned())
+    };
+    let groups = by_severity(shown);
+    let text: String = groups.values().flatten().map(|group| findings::block(group, &name, look)).collect();
+    text.trim_start_matches('\n').to_owned()
+}
+
+fn nothing(list: &FindingList) -> &'static str {
+    match (list.summary.undetermined, list.coverage.partial) {
+        (0, false) => "Nothing is wrong, as far as the rules go.",
+        _ => "Nothing was found to be wrong; not everything could be judged.",
+    }
+}
+
+/// Each rule that could not judge something, with the reasons.
+fn undetermined(list: &FindingList, look: &Look, all: bool) -> String {
+    if list.undetermined.is_empty() {
+        return String::new();
+    }
+    let mut reasons: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    for it in &list.undetermined {
+        *reasons.entry((it.rule, &it.why)).or_default() += 1;
+    }
+    let mut out =
+        format!("\n{}\n", Tone::Doubtful.paint(&format!("UNDETERMINED ({})", list.undetermined.len()), look));
+    let limit = if all { reasons.len() } else { REASONS };
+    let room = look.width.map_or(usize::MAX, |screen| screen.saturating_sub(8));
+    for ((rule, why), count) in reasons.iter().take(limit) {
+        let times = if *count > 1 { format!(" ({count} times)") } else { String::new() };
+        for (index, line) in wrap(&format!("{}{times}", clean(why)), room).iter().enumerate() {
+            let label = if index == 0 { rule } else { "      " };
+            out.push_str(&format!("{label}  {line}\n"));
+        }
+    }
+    if reasons.len() > limit {
+        out.push_str(&format!("        and {} more (--all)\n", reasons.len() - limit));
+    }
+    out
+}
+
+fn idle_waivers(list: &FindingList, look: &Look) -> String {
+    let mut out = String::new();
+    for waiver in &list.idle_waivers {
+        let text = format!(
+            "The waiver of {} for {} ({}) {}.",
+            clean(&waiver.rule),
+            clean(&waiver.subject),
+            clean(&waiver.reason),
+            waiver.why
+        );
+        out.push('\n');
+        out.push_str(&paragraph(&text, Tone::Doubtful, look));
+    }
+    out
+}
+
+/// `4 open findings: 1 critical, 3 high; 2 undetermined.`
+fn sum(list: &FindingList) -> String {
+    let summary = &list.summary;
+    let severities: Vec<String> =
+        summary.by_severity.iter().map(|(severity, count)| format!("{count} {}", severity.name())).collect();
+    let mut text = words::count(summary.open, "open finding", "open findings");
+    if !severities.is_empty() {
+        text.push_str(": ");
+        text.push_str(&severities.join(", "));
+    }
+    if summary.undetermined > 0 {
+        text.push_str(&format!("; {} undetermined", summary.undetermined));
+    }
+    text + "."
+}
+
+fn hidden(list: &FindingList, all: bool) -> Option<String> {
+    let mut parts = Vec::new();
+    if list.summary.waived > 0 {
+        parts.push(format!("{} waived", list.summary.waived));
+    }
+    if list.summary.baseline > 0 {
+        parts.push(format!("{} of the baseline", list.summary.baseline));
+    }
+    (!parts.is_empty() && !all).then(|| format!("{} hidden (--all).", parts.join(" and ")))
+}

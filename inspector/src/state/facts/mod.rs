@@ -1,0 +1,70 @@
+//! What rules judge besides the pods themselves: sandboxes that are gone, processes that got in, namespaces that
+//! nobody is in, zombies. Facts only; what is wrong with them is for `findings` to say.
+
+mod foreign;
+mod orphans;
+mod sandboxes;
+mod zombies;
+
+use std::collections::HashMap;
+
+pub use foreign::{Foreign, Unplaced};
+pub use orphans::Orphan;
+pub use sandboxes::{Sandbox, SandboxState};
+pub use zombies::Zombies;
+
+use crate::observation::{HostNamespaces, Observation, RuntimeStatus};
+use crate::state::units::UnitId;
+use crate::state::{Model, pods};
+
+/// What rules judge besides the pods.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Facts {
+    /// The node's own namespaces.
+    pub host: HostNamespaces,
+    /// What holds each declared pod; sorted by the pod's id.
+    pub sandboxes: Vec<Sandbox>,
+    /// Processes and threads in a pod's namespaces that are of none of its containers; by pid.
+    pub foreign: Vec<Foreign>,
+    /// Processes in a pod's namespaces of which it could not be read whose they are; by pid.
+    pub unplaced: Vec<Unplaced>,
+    /// What the init of each pod's PID namespaces has not reaped, where there is any.
+    pub zombies: Vec<Zombies>,
+    /// Namespaces without any process that no runtime claims; by kind and inode.
+    pub orphans: Vec<Orphan>,
+    /// Processes whose namespaces could not be read.
+    pub unreadable: u64,
+    /// Runtimes that are there and did not say what is theirs, with the reason.
+    pub silent: Vec<String>,
+}
+
+/// Finds them.
+#[must_use]
+pub fn facts(observation: &Observation) -> Facts {
+    let model = Model::of(observation);
+    let pod_of: HashMap<UnitId, String> = model
+        .pods
+        .iter()
+        .flat_map(|parts| {
+            let id = pods::id(parts, &model);
+            parts.units.iter().map(move |unit| (*unit, id.clone()))
+        })
+        .collect();
+    let silent: Vec<String> = observation
+        .runtimes
+        .iter()
+        .filter(|report| matches!(report.status, RuntimeStatus::Denied | RuntimeStatus::Error))
+        .map(|report| format!("{} at {}: {}", report.runtime.name(), report.endpoint, report.detail))
+        .collect();
+    let (foreign, unplaced) = foreign::find(&model, &pod_of);
+    Facts {
+        host: observation.host.clone(),
+        sandboxes: sandboxes::find(&model),
+        foreign,
+        unplaced,
+        zombies: zombies::find(&model, &pod_of),
+        orphans: orphans::find(observation),
+        unreadable: observation.unreadable,
+        silent,
+    }
+}
