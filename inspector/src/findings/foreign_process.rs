@@ -38,7 +38,10 @@ fn judge(node: Node<'_>, judgement: &mut Judgement) {
         judgement.undetermined.push(Undetermined {
             rule: RULE.id,
             subject: Subject::default(),
-            why: format!("the namespaces of {} processes could not be read", node.facts.unreadable),
+            why: match node.facts.unreadable {
+                1 => "the namespaces of one process could not be read".to_owned(),
+                number => format!("the namespaces of {number} processes could not be read"),
+            },
         });
     }
 }

@@ -4,11 +4,13 @@
 //! everything that an answer depends on has to be in here; nothing in this module touches the machine, and
 //! nothing in here is a judgement.
 
+mod credentials;
 mod declared;
 mod kind;
 mod namespace;
 mod task;
 
+pub use credentials::Credentials;
 pub use declared::{
     Declaration, DeclaredContainer, DeclaredPod, DeclaredRole, Infra, Mount, MountKind, Origin, Runtime,
     RuntimeState, SandboxNamespace,
@@ -40,6 +42,9 @@ pub struct Observation {
     pub pods: Vec<DeclaredPod>,
     /// How the processes of those containers behave whose class depends on it.
     pub behaviours: Vec<Behaviour>,
+    /// Who the processes are to the kernel that share a PID namespace with another container.
+    #[serde(default)]
+    pub credentials: Vec<Credentials>,
     /// What the kernel says of the namespaces themselves, by kind and inode. A namespace that is not in here may
     /// exist all the same.
     #[serde(default)]

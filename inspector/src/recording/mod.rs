@@ -27,8 +27,8 @@ pub use write::write;
 use serde::{Deserialize, Serialize};
 
 use crate::observation::{
-    Behaviour, DeclaredContainer, DeclaredPod, Gap, Handle, HostNamespaces, NamespaceFact, Node, Observation,
-    Pin, Reader, RuntimeReport, Task, TaskSource,
+    Behaviour, Credentials, DeclaredContainer, DeclaredPod, Gap, Handle, HostNamespaces, NamespaceFact, Node,
+    Observation, Pin, Reader, RuntimeReport, Task, TaskSource,
 };
 
 /// The version of the format that is written, and the only one that is read.
@@ -66,6 +66,7 @@ enum Line {
     Container(Box<DeclaredContainer>),
     Pod(Box<DeclaredPod>),
     Behaviour(Behaviour),
+    Credentials(Credentials),
     Pin(Pin),
     Namespace(NamespaceFact),
     Handle(Handle),
@@ -96,6 +97,7 @@ fn lines(observation: &Observation) -> impl Iterator<Item = Line> + '_ {
         containers,
         pods,
         behaviours,
+        credentials,
         namespaces,
         pins,
         handles,
@@ -114,6 +116,7 @@ fn lines(observation: &Observation) -> impl Iterator<Item = Line> + '_ {
         .chain(containers.iter().map(|container| Line::Container(Box::new(container.clone()))))
         .chain(pods.iter().map(|pod| Line::Pod(Box::new(pod.clone()))))
         .chain(behaviours.iter().cloned().map(Line::Behaviour))
+        .chain(credentials.iter().copied().map(Line::Credentials))
         .chain(namespaces.iter().copied().map(Line::Namespace))
         .chain(pins.iter().cloned().map(Line::Pin))
         .chain(handles.iter().cloned().map(Line::Handle))

@@ -133,6 +133,14 @@ fn observation() -> Observation {
             reaped_cpu_ms: Some(4),
             files: vec!["/dev/null".to_owned()],
         }],
+        credentials: vec![Credentials {
+            process: ProcessKey { pid: 1, start_ticks: 2 },
+            uids: [0, 1, 2, u32::MAX],
+            gids: [4, 5, 6, 7],
+            effective: u64::MAX,
+            permitted: 1 << 40,
+            dumpable: Some(false),
+        }],
         namespaces: vec![NamespaceFact {
             kind: Kind::User,
             inode: 3,

@@ -14,15 +14,21 @@ use super::{Look, Tone, words};
 /// Columns of the labels on the left.
 const LABEL: usize = 15;
 
+/// So many are told in full, however mild.
+const FEW: usize = 3;
+
 /// What is bad enough to be told in full below a table of pods, worst first as the list has it, and how much there is
 /// besides; empty without findings.
 pub(super) fn below_pods(list: &PodList, look: &Look) -> String {
-    let (told, other): (Vec<&Finding>, Vec<&Finding>) =
-        list.findings.iter().partition(|finding| finding.severity <= Severity::High);
     let name = |id: &str| list.pods.iter().find(|pod| pod.id == id).map(words::pod_name);
-    let mut out: String = groups(told).iter().map(|group| block(group, &name, look)).collect();
+    let groups = groups(&list.findings);
+    let few = groups.len() <= FEW;
+    let (told, other): (Vec<&Group<'_>>, Vec<&Group<'_>>) =
+        groups.iter().partition(|group| few || group.iter().any(|it| it.severity <= Severity::High));
+    let mut out: String = told.iter().map(|group| block(group, &name, look)).collect();
     if !other.is_empty() {
-        let findings = words::count(other.len() as u64, "finding", "findings");
+        let count = other.iter().map(|group| group.len() as u64).sum();
+        let findings = words::count(count, "finding", "findings");
         let text = format!("{findings} of lower severity: `inspector audit` lists all, with what to do.");
         out.push('\n');
         for line in wrap(&text, look.width.unwrap_or(usize::MAX)) {

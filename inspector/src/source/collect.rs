@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use crate::observation::{Gap, Observation, TaskSource};
 use crate::source::{
-    Context, RuntimeFacts, TaskChoice, TaskScan, behaviour, bpf, containerd, crio, docker, holders, node,
-    oci, pins, podman, procfs,
+    Context, RuntimeFacts, TaskChoice, TaskScan, behaviour, bpf, containerd, credentials, crio, docker,
+    holders, node, oci, pins, podman, procfs,
 };
 use crate::state;
 
@@ -48,6 +48,12 @@ pub async fn collect(context: &Context) -> Result<Observation, CollectError> {
     if !needed.is_empty() {
         let (behaviours, gaps) = behaviour::read(context, &needed);
         observation.behaviours = behaviours;
+        observation.gaps.extend(gaps);
+    }
+    let needed = state::facts::credentials_needed(&observation);
+    if !needed.is_empty() {
+        let (credentials, gaps) = credentials::read(context, &needed);
+        observation.credentials = credentials;
         observation.gaps.extend(gaps);
     }
     Ok(observation)
@@ -99,6 +105,7 @@ async fn look(context: &Context) -> Result<Observation, CollectError> {
         containers: facts.containers,
         pods: facts.pods,
         behaviours: Vec::new(),
+        credentials: Vec::new(),
         namespaces: held.namespaces,
         pins: mounts.pins,
         handles: held.handles,

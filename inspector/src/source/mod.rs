@@ -8,6 +8,7 @@ pub mod bolt;
 pub mod bpf;
 mod collect;
 pub mod containerd;
+pub mod credentials;
 pub mod cri;
 pub mod crio;
 pub mod docker;

@@ -103,12 +103,7 @@ fn row(shown: &[&AuditFinding], group: &findings::Group<'_>) -> Vec<Text> {
         Status::Open => String::new(),
         other => format!("[{}] ", other.name()),
     };
-    // Of several kinds the first says it; which they are stands beside it.
-    let what = if group.len() > 1 {
-        findings::statements(group, |finding| vec![&finding.message]).join("; ")
-    } else {
-        clean(&first.message).into_owned()
-    };
+    let what = message(group);
     vec![
         (first.rule.to_owned(), Tone::Strong),
         plain(first.name.to_owned()),
@@ -116,6 +111,25 @@ fn row(shown: &[&AuditFinding], group: &findings::Group<'_>) -> Vec<Text> {
         plain(findings::kinds_of(group)),
         plain(format!("{status}{what}")),
     ]
+}
+
+/// What a group of findings says: where only the kind makes the difference, once, with all of them.
+fn message(group: &findings::Group<'_>) -> String {
+    let Some(first) = group.first() else { return String::new() };
+    let of_kind = |finding: &Finding, kinds: &str| {
+        let kind = finding.subject.namespace_kind.map(|kind| format!("{kind} namespace"));
+        kind.map_or_else(|| finding.message.clone(), |kind| finding.message.replacen(&kind, kinds, 1))
+    };
+    let kinds: Vec<&str> = group.iter().filter_map(|it| Some(it.subject.namespace_kind?.name())).collect();
+    let together = format!("{} namespaces", kinds.join(", "));
+    let text = match group.len() {
+        1 => clean(&first.message).into_owned(),
+        _ if group.iter().all(|it| of_kind(it, &together) == of_kind(first, &together)) => {
+            clean(&of_kind(first, &together)).into_owned()
+        }
+        _ => findings::statements(group, |finding| vec![&finding.message]).join("; "),
+    };
+    text
 }
 
 fn blocks(shown: &[&AuditFinding], look: &Look) -> String {

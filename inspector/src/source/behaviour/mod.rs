@@ -11,7 +11,8 @@ use std::time::Instant;
 
 use rustix::io::Errno;
 
-use self::process::{Directory, Stat};
+pub(super) use self::process::Directory;
+use self::process::Stat;
 use self::syscall::{Blocked, NATIVE, decode, decode_wchan};
 use super::Context;
 use crate::observation::{Behaviour, Gap, ProcessKey, Wait};
@@ -100,6 +101,11 @@ fn stat_of(directory: &Directory, key: ProcessKey) -> io::Result<Option<Stat>> {
         Err(error) if is_gone(error) => Ok(None),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Whether a directory is still that of this process, alive.
+pub(super) fn is_still(directory: &Directory, key: ProcessKey) -> io::Result<bool> {
+    Ok(stat_of(directory, key)?.is_some())
 }
 
 /// What each thread waits for.
@@ -203,7 +209,7 @@ fn base_name(path: &str) -> String {
     path.rsplit('/').next().unwrap_or(path).to_owned()
 }
 
-fn is_gone(error: Errno) -> bool {
+pub(super) fn is_gone(error: Errno) -> bool {
     matches!(error, Errno::NOENT | Errno::SRCH)
 }
 

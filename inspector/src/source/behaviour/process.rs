@@ -10,16 +10,16 @@ use rustix::io::{Errno, read};
 const MAX_BYTES: usize = 64 * 1024;
 
 /// A process's directory in /proc.
-pub(super) struct Directory(OwnedFd);
+pub(in crate::source) struct Directory(OwnedFd);
 
 impl Directory {
-    pub(super) fn open(path: &Path) -> Result<Self, Errno> {
+    pub(in crate::source) fn open(path: &Path) -> Result<Self, Errno> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         openat(CWD, path, flags, Mode::empty()).map(Self)
     }
 
     /// A file of it, up to [`MAX_BYTES`]; what is not UTF-8 replaced.
-    pub(super) fn read(&self, name: &str) -> Result<String, Errno> {
+    pub(in crate::source) fn read(&self, name: &str) -> Result<String, Errno> {
         let file = openat(&self.0, name, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty())?;
         let mut bytes = vec![0; 4096];
         let mut length = 0;
@@ -38,6 +38,11 @@ impl Directory {
             }
         }
         Ok(String::from_utf8_lossy(&bytes[..length]).into_owned())
+    }
+
+    /// Whose a file of it is.
+    pub(in crate::source) fn owner(&self, name: &str) -> Result<u32, Errno> {
+        statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW).map(|stat| stat.st_uid)
     }
 
     /// Where a link of it leads.

@@ -1,6 +1,7 @@
 //! What rules judge besides the pods themselves: sandboxes that are gone, processes that got in, namespaces that
 //! nobody is in, zombies. Facts only; what is wrong with them is for `findings` to say.
 
+mod exposure;
 mod foreign;
 mod orphans;
 mod sandboxes;
@@ -8,12 +9,13 @@ mod zombies;
 
 use std::collections::HashMap;
 
+pub use exposure::{Exposure, How, Reading};
 pub use foreign::{Foreign, Unplaced};
 pub use orphans::Orphan;
 pub use sandboxes::{Sandbox, SandboxState};
 pub use zombies::Zombies;
 
-use crate::observation::{HostNamespaces, Observation, RuntimeStatus};
+use crate::observation::{HostNamespaces, Observation, ProcessKey, RuntimeStatus};
 use crate::state::units::UnitId;
 use crate::state::{Model, pods};
 
@@ -32,6 +34,8 @@ pub struct Facts {
     pub zombies: Vec<Zombies>,
     /// Namespaces without any process that no runtime claims; by kind and inode.
     pub orphans: Vec<Orphan>,
+    /// Who can read whom in each PID namespace that containers share; by inode.
+    pub exposures: Vec<Exposure>,
     /// Processes whose namespaces could not be read.
     pub unreadable: u64,
     /// Runtimes that are there and did not say what is theirs, with the reason.
@@ -64,7 +68,14 @@ pub fn facts(observation: &Observation) -> Facts {
         unplaced,
         zombies: zombies::find(&model, &pod_of),
         orphans: orphans::find(observation),
+        exposures: exposure::find(&model),
         unreadable: observation.unreadable,
         silent,
     }
+}
+
+/// The processes whose credentials decide who can read whom. A source reads them and adds them to the observation.
+#[must_use]
+pub fn credentials_needed(observation: &Observation) -> Vec<ProcessKey> {
+    exposure::needed(&Model::of(observation)).into_iter().collect()
 }
