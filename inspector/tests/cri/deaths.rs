@@ -46,6 +46,20 @@ fn the_pause_dies_and_the_pod_lives_on(world: &'static World) {
         declares(&ours, &container.id, [("net", "pod"), ("ipc", "pod"), ("uts", "pod"), ("pid", "private")]);
     }
     expect(ours.container(&pod.id), [("state", json!("exited")), ("role", json!("infra"))]);
+    // The most specific rule only: what PNS002 would say of each kind is in there.
+    let [finding] = ours.findings.as_slice() else { panic!("one finding expected: {:#?}", ours.findings) };
+    expect(
+        finding,
+        [
+            ("rule", json!("PNS012")),
+            ("severity", json!("high")),
+            ("subject/pod", json!(pod.id)),
+            ("subject/container", json!(pod.id)),
+        ],
+    );
+    for kind in ["net", "ipc", "uts"] {
+        assert!(finding["consequence"].as_str().unwrap().contains(kind), "{finding:#}");
+    }
 }
 
 fn the_pause_takes_a_shared_pid_namespace_with_it(world: &'static World) {

@@ -28,6 +28,7 @@ mod hostile;
 mod hosts;
 mod recordings;
 mod refusals;
+mod rules;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
         hosts::trials(),
         hostile::trials(),
         refusals::trials(),
+        rules::trials(),
         recordings::trials(),
     ];
     let conclusion =

@@ -143,6 +143,11 @@ fn what_an_infra_container_owned_stays_its_own_when_it_is_killed(machine: &'stat
         expect(shared, [owner, ("owner/alive", json!(false)), ("owner/pid", json!(0))]);
         expect(shared, [("owner/class", json!("pause"))]);
     }
+    let [finding] = ours.findings.as_slice() else { panic!("one finding expected: {:#?}", ours.findings) };
+    expect(
+        finding,
+        [("rule", json!("PNS012")), ("subject/pod", json!(pod.id)), ("subject/container", json!(infra.id))],
+    );
 }
 
 fn an_init_container_is_one(machine: &'static Machine) {
