@@ -38,6 +38,8 @@ pub enum Command {
     Namespaces(With<NamespacesArgs>),
     /// The processes of a shared PID namespace, with the pids seen inside, by container
     Ps(With<PsArgs>),
+    /// All about one pod, container, process or namespace: whose it is, and what dies if it dies
+    Explain(With<ExplainArgs>),
     /// Judge this node by every rule: what is wrong, with evidence, consequence and remedy
     Audit(With<AuditArgs>),
     /// The rules, or all about one
@@ -77,6 +79,7 @@ impl Command {
             Self::Pods(_) => "pods",
             Self::Namespaces(_) => "namespaces",
             Self::Ps(_) => "ps",
+            Self::Explain(_) => "explain",
             Self::Audit(_) => "audit",
             Self::Rules(_) => "rules",
             Self::Record(_) => "record",
@@ -95,6 +98,7 @@ impl Command {
             Self::Pods(with) => &with.global,
             Self::Namespaces(with) => &with.global,
             Self::Ps(with) => &with.global,
+            Self::Explain(with) => &with.global,
             Self::Audit(with) => &with.global,
             Self::Rules(with) => &with.global,
             Self::Record(with) => &with.global,
@@ -223,6 +227,16 @@ pub struct PsArgs {
     pub target: Option<String>,
 }
 
+/// What `explain` needs.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = EXPLAIN_EXAMPLES)]
+pub struct ExplainArgs {
+    /// A pod (NAME, NS/NAME or the beginning of its id), a container (NAME or the beginning of its id), a pid, or a
+    /// namespace (its inode, KIND:INODE or KIND:[INODE])
+    #[arg(value_name = "TARGET", value_hint = ValueHint::Other, value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub target: String,
+}
+
 /// What `audit` can be told.
 #[derive(Clone, Debug, Default, Args)]
 #[command(after_help = AUDIT_EXAMPLES)]
@@ -314,6 +328,8 @@ pub enum Answer {
     Namespaces,
     /// `inspector ps -o json`
     Ps,
+    /// `inspector explain TARGET -o json`
+    Explain,
     /// `inspector audit -o json`
     Audit,
 }

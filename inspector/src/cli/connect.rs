@@ -8,7 +8,7 @@ use crate::render::{self, Format, Look};
 use crate::source::{Context, Options, TaskChoice, bpf};
 use crate::state::Snapshot;
 use crate::state::namespaces::Namespaces;
-use crate::view::{FindingList, PodList, ProcessList};
+use crate::view::{Explanation, FindingList, PodList, ProcessList, Target};
 use crate::{audit, demo, doctor, findings, source, state, view};
 
 use super::args::{DemoArgs, DoctorArgs};
@@ -39,6 +39,20 @@ pub fn pods(observation: &Observation, all: bool) -> PodList {
 fn judge(observation: &Observation, snapshot: &Snapshot) -> Judgement {
     let facts = state::facts::facts(observation);
     findings::evaluate(findings::Node { name: &observation.node.name, pods: &snapshot.pods, facts: &facts })
+}
+
+/// All about one thing in an observation.
+///
+/// # Errors
+/// If the target is unknown or ambiguous.
+pub fn explanation(observation: &Observation, target: &str) -> Result<Explanation, Failure> {
+    const SORTS: [&str; 4] = ["pod", "container", "pid", "namespace"];
+    let snapshot = state::snapshot(observation);
+    let target = Target::resolve(target, observation, &snapshot, &SORTS).map_err(Failure::usage)?;
+    let facts = state::facts::facts(observation);
+    let node = findings::Node { name: &observation.node.name, pods: &snapshot.pods, facts: &facts };
+    let judgement = findings::evaluate(node);
+    Ok(view::explain(observation, &snapshot, &facts, &judgement, target))
 }
 
 /// What the rules say of an observation, as a report.

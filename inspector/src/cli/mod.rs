@@ -6,6 +6,7 @@ pub mod args;
 mod audit;
 mod completions;
 mod connect;
+mod explain;
 mod failure;
 mod input;
 mod logging;
@@ -60,6 +61,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Pods(with) => pods::run(&with.args, &settings),
         Command::Namespaces(with) => namespaces::run(&with.args, &settings),
         Command::Ps(with) => ps::run(&with.args, &settings),
+        Command::Explain(with) => explain::run(&with.args, &settings),
         Command::Audit(with) => audit::run(&with.args, &settings),
         Command::Rules(with) => rules::run(&with.args, &settings),
         Command::Record(with) => record::run(&with.args, &settings),
@@ -72,6 +74,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
                 Answer::Pods => render::schema::pods(),
                 Answer::Namespaces => render::schema::namespaces(),
                 Answer::Ps => render::schema::processes(),
+                Answer::Explain => render::schema::explanation(),
                 Answer::Audit => render::schema::audit(),
             };
             let text = render::json::pretty(&schema).map_err(|error| {

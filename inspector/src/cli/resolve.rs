@@ -51,7 +51,11 @@ const fn unused(command: &Command) -> &'static [&'static str] {
         "--strict",
     ];
     match command {
-        Command::Pods(_) | Command::Namespaces(_) | Command::Ps(_) | Command::Audit(_) => &[],
+        Command::Pods(_)
+        | Command::Namespaces(_)
+        | Command::Ps(_)
+        | Command::Audit(_)
+        | Command::Explain(_) => &[],
         Command::Record(_) => &["--replay", "--all", "--output", "--no-headers"],
         Command::Demo(_) => {
             &["--host-root", "--socket", "--replay", "--all", "--output", "--no-headers", "--strict"]
@@ -84,7 +88,11 @@ pub fn resolve(global: &Global, command: &Command) -> Result<Settings, Failure> 
         )));
     }
     let input = match &global.replay {
-        None => Input::Node(Options { handles: needs_handles(command), ..options(global) }),
+        None => Input::Node(Options {
+            handles: needs_handles(command),
+            networks: needs_networks(command),
+            ..options(global)
+        }),
         Some(file) => {
             let look = ["--source", "--host-root", "--socket", "--timeout", "--holders"];
             if let Some(flag) = look.into_iter().find(|flag| given.contains(flag)) {
@@ -196,12 +204,18 @@ fn options(global: &Global) -> Options {
             Some(Holders::All) => HoldersScope::All,
         },
         handles: default.handles,
+        networks: default.networks,
     }
 }
 
 /// Whether its answer says what keeps namespaces, or another command's may be given from it.
 const fn needs_handles(command: &Command) -> bool {
-    matches!(command, Command::Namespaces(_) | Command::Audit(_) | Command::Record(_))
+    matches!(command, Command::Namespaces(_) | Command::Audit(_) | Command::Explain(_) | Command::Record(_))
+}
+
+/// Whether its answer says who listens where, or another command's may be given from it.
+const fn needs_networks(command: &Command) -> bool {
+    matches!(command, Command::Explain(_) | Command::Record(_))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod credentials;
 mod declared;
 mod kind;
 mod namespace;
+mod network;
 mod task;
 
 pub use credentials::Credentials;
@@ -17,6 +18,7 @@ pub use declared::{
 };
 pub use kind::{HostNamespaces, Inodes, Kind};
 pub use namespace::{Handle, NamespaceFact, Pin, Via};
+pub use network::{NetworkFact, Socket};
 pub use task::{Behaviour, ProcessKey, Task, Wait};
 
 use serde::{Deserialize, Serialize};
@@ -45,6 +47,9 @@ pub struct Observation {
     /// Who the processes are to the kernel that share a PID namespace with another container.
     #[serde(default)]
     pub credentials: Vec<Credentials>,
+    /// The network namespaces of containers from inside, where that was asked for.
+    #[serde(default)]
+    pub networks: Vec<NetworkFact>,
     /// What the kernel says of the namespaces themselves, by kind and inode. A namespace that is not in here may
     /// exist all the same.
     #[serde(default)]

@@ -27,8 +27,8 @@ pub use write::write;
 use serde::{Deserialize, Serialize};
 
 use crate::observation::{
-    Behaviour, Credentials, DeclaredContainer, DeclaredPod, Gap, Handle, HostNamespaces, NamespaceFact, Node,
-    Observation, Pin, Reader, RuntimeReport, Task, TaskSource,
+    Behaviour, Credentials, DeclaredContainer, DeclaredPod, Gap, Handle, HostNamespaces, NamespaceFact,
+    NetworkFact, Node, Observation, Pin, Reader, RuntimeReport, Task, TaskSource,
 };
 
 /// The version of the format that is written, and the only one that is read.
@@ -67,6 +67,7 @@ enum Line {
     Pod(Box<DeclaredPod>),
     Behaviour(Behaviour),
     Credentials(Credentials),
+    Network(NetworkFact),
     Pin(Pin),
     Namespace(NamespaceFact),
     Handle(Handle),
@@ -98,6 +99,7 @@ fn lines(observation: &Observation) -> impl Iterator<Item = Line> + '_ {
         pods,
         behaviours,
         credentials,
+        networks,
         namespaces,
         pins,
         handles,
@@ -117,6 +119,7 @@ fn lines(observation: &Observation) -> impl Iterator<Item = Line> + '_ {
         .chain(pods.iter().map(|pod| Line::Pod(Box::new(pod.clone()))))
         .chain(behaviours.iter().cloned().map(Line::Behaviour))
         .chain(credentials.iter().copied().map(Line::Credentials))
+        .chain(networks.iter().cloned().map(Line::Network))
         .chain(namespaces.iter().copied().map(Line::Namespace))
         .chain(pins.iter().cloned().map(Line::Pin))
         .chain(handles.iter().cloned().map(Line::Handle))

@@ -141,6 +141,16 @@ fn observation() -> Observation {
             permitted: 1 << 40,
             dumpable: Some(false),
         }],
+        networks: vec![NetworkFact {
+            inode: 7,
+            addresses: vec!["10.0.0.2".to_owned()],
+            listeners: vec![Socket {
+                protocol: "tcp".to_owned(),
+                address: "::".to_owned(),
+                port: 80,
+                pids: vec![3],
+            }],
+        }],
         namespaces: vec![NamespaceFact {
             kind: Kind::User,
             inode: 3,

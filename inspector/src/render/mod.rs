@@ -6,6 +6,7 @@
 
 pub mod audit;
 mod coverage;
+pub mod explain;
 mod findings;
 pub mod json;
 mod layout;

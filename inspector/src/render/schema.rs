@@ -3,7 +3,7 @@
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
 
-use crate::view::{FindingList, NamespaceList, PodList, ProcessList};
+use crate::view::{Explanation, FindingList, NamespaceList, PodList, ProcessList};
 
 /// The schema of `inspector pods -o json`.
 #[must_use]
@@ -15,6 +15,12 @@ pub fn pods() -> Schema {
 #[must_use]
 pub fn processes() -> Schema {
     of::<ProcessList>()
+}
+
+/// The schema of `inspector explain TARGET -o json`.
+#[must_use]
+pub fn explanation() -> Schema {
+    of::<Explanation>()
 }
 
 /// The schema of `inspector audit -o json`.
@@ -48,6 +54,7 @@ mod tests {
             ("namespaces", namespaces()),
             ("processes", processes()),
             ("findings", audit()),
+            ("explanation", explanation()),
         ] {
             let path =
                 Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../docs/schema/{name}.schema.json"));

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::observation::{Gap, Observation, TaskSource};
 use crate::source::{
     Context, RuntimeFacts, TaskChoice, TaskScan, behaviour, bpf, containerd, credentials, crio, docker,
-    holders, node, oci, pins, podman, procfs,
+    holders, network, node, oci, pins, podman, procfs,
 };
 use crate::state;
 
@@ -54,6 +54,11 @@ pub async fn collect(context: &Context) -> Result<Observation, CollectError> {
     if !needed.is_empty() {
         let (credentials, gaps) = credentials::read(context, &needed);
         observation.credentials = credentials;
+        observation.gaps.extend(gaps);
+    }
+    if context.options.networks {
+        let (networks, gaps) = network::read(context, &observation);
+        observation.networks = networks;
         observation.gaps.extend(gaps);
     }
     Ok(observation)
@@ -106,6 +111,7 @@ async fn look(context: &Context) -> Result<Observation, CollectError> {
         pods: facts.pods,
         behaviours: Vec::new(),
         credentials: Vec::new(),
+        networks: Vec::new(),
         namespaces: held.namespaces,
         pins: mounts.pins,
         handles: held.handles,

@@ -17,6 +17,7 @@ pub mod grpc;
 pub mod holders;
 pub mod http;
 pub mod mounts;
+pub mod network;
 pub mod node;
 pub mod nsfs;
 pub mod oci;
@@ -70,6 +71,8 @@ pub struct Options {
     pub holders: HoldersScope,
     /// Whether to look for open descriptors, sockets and mounts that keep namespaces: no pod depends on them.
     pub handles: bool,
+    /// Whether to look into containers' network namespaces for addresses and listening sockets.
+    pub networks: bool,
 }
 
 impl Default for Options {
@@ -81,6 +84,7 @@ impl Default for Options {
             timeout: Duration::from_secs(30),
             holders: HoldersScope::Host,
             handles: false,
+            networks: false,
         }
     }
 }

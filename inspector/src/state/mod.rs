@@ -6,6 +6,7 @@
 //! each namespace was made for, [`class`] what that one is, [`exits`] how dead ones ended, [`pods`] judges.
 
 mod behaviour;
+pub mod blast;
 pub mod cgroup;
 mod class;
 mod exits;

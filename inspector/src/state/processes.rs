@@ -51,6 +51,15 @@ pub fn of(observation: &Observation, snapshot: &Snapshot) -> Vec<PidSpace> {
     spaces
 }
 
+/// The id of the container or unmanaged group that each process is of.
+#[must_use]
+pub fn containers(observation: &Observation) -> HashMap<u32, String> {
+    let mut units = crate::state::units::Units::of(observation);
+    crate::state::unmanaged::add(&mut units, observation);
+    let of = |unit: UnitId| units.list.get(unit).map(|unit| unit.id.clone());
+    units.of_task.iter().filter_map(|(pid, unit)| Some((*pid, of(*unit)?))).collect()
+}
+
 /// What is looked up again and again.
 struct Survey<'m, 'a> {
     model: &'m Model<'a>,

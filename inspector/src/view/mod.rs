@@ -3,14 +3,22 @@
 //! Nothing here reads the machine or decides anything; `state` and `findings` fill it, `render` prints it.
 
 mod audit;
+mod explain;
+mod explanation;
 mod finding;
 mod model;
 mod namespaces;
 mod pods;
 mod processes;
 mod select;
+mod target;
 
 pub use audit::{AuditFinding, FindingList, IdleWaiver, Status, Summary, Waived};
+pub use explain::explain;
+pub use explanation::{
+    Explanation, IfDies, Listener, NamespaceName, Network, OrphanedNamespace, Sharing, Started, TargetInfo,
+    Victim, Visible,
+};
 pub use finding::{Finding, Severity, Subject, Undetermined};
 pub use model::*;
 #[cfg(test)]
@@ -20,7 +28,6 @@ pub use namespaces::{
     NoSuchProcess, namespace_list, select_namespaces, tree,
 };
 pub use pods::{coverage, node, pod_list};
-pub use processes::{
-    ContainerName, HiddenPods, PidNamespace, PodName, Process, ProcessList, TargetError, process_list,
-};
+pub use processes::{ContainerName, HiddenPods, PidNamespace, PodName, Process, ProcessList, process_list};
 pub use select::{Selection, SortBy, select};
+pub use target::{Target, TargetError};

@@ -10,7 +10,7 @@ use super::{Coverage, NodeInfo, Pod, Role, State};
 use crate::observation::{Kind, Observation};
 use crate::state::Snapshot;
 use crate::state::processes::PidSpace;
-use crate::view::{API_VERSION, coverage, node};
+use crate::view::{API_VERSION, Target, TargetError, coverage, node};
 
 /// The answer of `inspector ps`.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
@@ -113,53 +113,6 @@ pub struct HiddenPods {
     pub host: u64,
 }
 
-/// Why a target means nothing: one line.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TargetError {
-    /// Several things are called so.
-    #[error(
-        "{target:?} could be any of {}; say which, by a longer id, NAMESPACE/NAME, pod/…, container/… or pid/…",
-        list(candidates)
-    )]
-    Ambiguous {
-        /// What was asked for.
-        target: String,
-        /// What it could be, as it can be asked for.
-        candidates: Vec<String>,
-    },
-    /// Nothing is.
-    #[error(
-        "no pod, container or process of a container is called {target:?}; there are {}",
-        list(candidates)
-    )]
-    Unknown {
-        /// What was asked for.
-        target: String,
-        /// What could be asked for.
-        candidates: Vec<String>,
-    },
-    /// It is a process of the node's own.
-    #[error("process {0} is of no container, and in the node's own PID namespace: `ps` shows that one whole")]
-    OfTheNode(u32),
-    /// It is a process of which too little is known.
-    #[error(
-        "process {0} is in no PID namespace that could be listed; where its own cannot be read, root can"
-    )]
-    Nowhere(u32),
-}
-
-/// The most candidates that are named.
-const CANDIDATES: usize = 12;
-
-fn list(candidates: &[String]) -> String {
-    let named = candidates.iter().take(CANDIDATES).map(String::as_str).collect::<Vec<_>>().join(", ");
-    match candidates.len() {
-        0 => "none".to_owned(),
-        count if count > CANDIDATES => format!("{named} and {} more", count - CANDIDATES),
-        _ => named,
-    }
-}
-
 /// The processes of the PID namespaces that the target is in; without a target, of those that two or more containers
 /// share; with `all`, of every pod's.
 ///
@@ -174,8 +127,11 @@ pub fn process_list(
 ) -> Result<ProcessList, TargetError> {
     let chosen: Vec<PidSpace> = match target {
         Some(target) => {
-            let wanted = Target::resolve(target, observation, snapshot, &spaces)?;
-            spaces.into_iter().filter(|space| wanted.is_in(space)).collect()
+            let wanted = Target::resolve(target, observation, snapshot, &["pod", "container", "pid"])?;
+            if let Some(error) = left_out(&wanted, observation, &spaces) {
+                return Err(error);
+            }
+            spaces.into_iter().filter(|space| is_in(&wanted, space)).collect()
         }
         None => spaces.iter().filter(|space| all || is_shared(space)).cloned().collect(),
     };
@@ -244,133 +200,30 @@ fn hidden(snapshot: &Snapshot, chosen: &[PidSpace]) -> HiddenPods {
     hidden
 }
 
-/// What a target means.
-enum Target<'a> {
-    Pod(&'a Pod),
-    Container(&'a str),
-    Process(u32),
-}
-
-impl<'a> Target<'a> {
-    /// Exact names and pids come before beginnings of ids; the living before the dead.
-    fn resolve(
-        target: &str,
-        observation: &Observation,
-        snapshot: &'a Snapshot,
-        spaces: &[PidSpace],
-    ) -> Result<Self, TargetError> {
-        let (sort, name) = match target.split_once('/') {
-            Some((sort @ ("pod" | "container" | "pid"), name)) => (Some(sort), name),
-            _ => (None, target),
-        };
-        let may_be = |wanted: &str| sort.is_none_or(|sort| sort == wanted);
-        let matching = |exact: bool| -> Vec<Self> {
-            let begins = |id: &str| if exact { id == name } else { !name.is_empty() && id.starts_with(name) };
-            let mut found: Vec<Self> = Vec::new();
-            for pod in &snapshot.pods {
-                let is_pod = may_be("pod") && (begins(&pod.id) || exact && is_called(pod, name));
-                if is_pod {
-                    found.push(Self::Pod(pod));
-                }
-                for container in &pod.containers {
-                    let is_it = begins(&container.id) || exact && container.name == name;
-                    // A pod that is named after one of its containers means both.
-                    if may_be("container") && is_it && !is_pod {
-                        found.push(Self::Container(&container.id));
-                    }
-                }
-            }
-            if let (true, Ok(pid)) = (exact && may_be("pid"), name.parse::<u32>()) {
-                let task = observation.tasks.iter().find(|task| task.pid == pid);
-                found.extend(task.map(|task| Self::Process(task.tgid)));
-            }
-            found
-        };
-        let mut found = matching(true);
-        if found.is_empty() {
-            found = matching(false);
-        }
-        if found.len() > 1 && found.iter().any(|it| it.is_living(snapshot)) {
-            found.retain(|it| it.is_living(snapshot));
-        }
-        let words = |found: &[Self]| found.iter().map(|it| it.words(snapshot)).collect();
-        let target = || target.to_owned();
-        match found.pop() {
-            None => {
-                let known: Vec<Self> =
-                    snapshot.pods.iter().map(Self::Pod).filter(|it| it.is_living(snapshot)).collect();
-                Err(TargetError::Unknown { target: target(), candidates: words(&known) })
-            }
-            Some(it) if found.is_empty() => it.left_out(observation, spaces).map_or(Ok(it), Err),
-            Some(it) => {
-                found.push(it);
-                Err(TargetError::Ambiguous { target: target(), candidates: words(&found) })
-            }
-        }
+/// Why a process is in none of the namespaces that can be listed.
+fn left_out(target: &Target<'_>, observation: &Observation, spaces: &[PidSpace]) -> Option<TargetError> {
+    let Target::Process(pid) = target else { return None };
+    if spaces.iter().any(|space| is_in(target, space)) {
+        return None;
     }
-
-    fn is_living(&self, snapshot: &Snapshot) -> bool {
-        let running = |pod: &Pod, id: Option<&str>| {
-            pod.containers.iter().any(|it| it.state == State::Running && id.is_none_or(|id| it.id == id))
-        };
-        match self {
-            Self::Pod(pod) => running(pod, None),
-            Self::Container(id) => snapshot.pods.iter().any(|pod| running(pod, Some(id))),
-            Self::Process(_) => true,
-        }
-    }
-
-    /// How to ask for it without any doubt.
-    fn words(&self, snapshot: &Snapshot) -> String {
-        let short =
-            |id: &str| if id.starts_with("proc:") { id.to_owned() } else { id.chars().take(12).collect() };
-        match self {
-            Self::Pod(pod) => format!("pod/{} ({})", PodName::of(pod), short(&pod.id)),
-            Self::Container(id) => {
-                let mut all =
-                    snapshot.pods.iter().flat_map(|pod| pod.containers.iter().map(move |it| (pod, it)));
-                match all.find(|(_, it)| it.id == **id) {
-                    Some((pod, it)) => {
-                        format!("container/{} ({} of pod {})", it.name, short(id), PodName::of(pod))
-                    }
-                    None => format!("container/{}", short(id)),
-                }
-            }
-            Self::Process(pid) => format!("pid/{pid}"),
-        }
-    }
-
-    /// Why a process is in none of the namespaces that can be listed.
-    fn left_out(&self, observation: &Observation, spaces: &[PidSpace]) -> Option<TargetError> {
-        let Self::Process(pid) = self else { return None };
-        if spaces.iter().any(|space| self.is_in(space)) {
-            return None;
-        }
-        let task = observation.tasks.iter().find(|task| task.pid == *pid);
-        let own = task.and_then(|task| task.namespaces.get(Kind::Pid));
-        match own.map(|own| observation.host.is_host(Kind::Pid, own)) {
-            Some(Some(true)) => Some(TargetError::OfTheNode(*pid)),
-            _ => Some(TargetError::Nowhere(*pid)),
-        }
-    }
-
-    fn is_in(&self, space: &PidSpace) -> bool {
-        let processes = || space.processes.iter().map(|seen| (seen.process.pid, seen.home));
-        match self {
-            Self::Pod(pod) => space.containers.iter().any(|(_, of)| of.id == pod.id),
-            Self::Container(id) => space.containers.iter().any(|(container, _)| container.id == *id),
-            // Its innermost one, not those above.
-            Self::Process(pid) => processes().any(|it| it.0 == *pid && (it.1 == space.inode)),
-        }
+    let task = observation.tasks.iter().find(|task| task.pid == *pid);
+    let own = task.and_then(|task| task.namespaces.get(Kind::Pid));
+    match own.map(|own| observation.host.is_host(Kind::Pid, own)) {
+        Some(Some(true)) => Some(TargetError::OfTheNode(*pid)),
+        _ => Some(TargetError::Nowhere(*pid)),
     }
 }
 
-fn is_called(pod: &Pod, name: &str) -> bool {
-    let with_namespace = || {
-        let (namespace, name) = name.split_once('/')?;
-        Some(pod.namespace.as_deref() == Some(namespace) && pod.name == name)
-    };
-    pod.name == name || with_namespace() == Some(true)
+/// Whether a target is in a namespace.
+fn is_in(target: &Target<'_>, space: &PidSpace) -> bool {
+    let processes = || space.processes.iter().map(|seen| (seen.process.pid, seen.home));
+    match target {
+        Target::Pod(pod) => space.containers.iter().any(|(_, of)| of.id == pod.id),
+        Target::Container(id) => space.containers.iter().any(|(container, _)| container.id == *id),
+        // Its innermost one, not those above.
+        Target::Process(pid) => processes().any(|it| it.0 == *pid && (it.1 == space.inode)),
+        Target::Namespace(..) => false,
+    }
 }
 
 impl PodName {

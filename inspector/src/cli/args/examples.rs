@@ -6,6 +6,7 @@ Examples:
   inspector pods --verdict application-owned -o name
   inspector namespaces --tree         every namespace, as lsns shows them and more
   inspector ps busybox                who runs in a pod, with the pids seen inside
+  inspector explain nginx             whose it is, and what dies if it dies
   inspector audit                     what is wrong on this node, and what to do about it
   inspector rules PNS001              what a rule is about
   inspector record node.rec           capture this node ...
@@ -96,3 +97,17 @@ Examples:
   inspector rules
   inspector rules PNS003
   inspector rules non-pause-owner";
+
+pub(super) const EXPLAIN_EXAMPLES: &str = "\
+Examples:
+  inspector explain nginx                  a container or a pod
+  inspector explain shop/web               a Kubernetes pod
+  inspector explain 4711                   a process, by its pid
+  inspector explain net:4026532184         a namespace
+  inspector explain nginx -o json | jq '.ifDies.killed[].container'
+
+Where two things have one name: pod/NAME, container/NAME, pid/NUMBER or
+namespace/INODE. If a pod dies is if the owner of what it shares does. The JSON:
+docs/json.md, `inspector schema explain`.
+
+Exit codes: see inspector --help.";

@@ -46,12 +46,12 @@ impl Directory {
     }
 
     /// Where a link of it leads.
-    pub(super) fn link(&self, name: &str) -> Result<String, Errno> {
+    pub(in crate::source) fn link(&self, name: &str) -> Result<String, Errno> {
         readlinkat(&self.0, name, Vec::new()).map(|target| target.to_string_lossy().into_owned())
     }
 
     /// The names in a folder of it, at most `limit`.
-    pub(super) fn entries(&self, name: &str, limit: usize) -> Result<Vec<String>, Errno> {
+    pub(in crate::source) fn entries(&self, name: &str, limit: usize) -> Result<Vec<String>, Errno> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let folder = Dir::new(openat(&self.0, name, flags, Mode::empty())?)?;
         let mut names = Vec::new();
