@@ -48,7 +48,8 @@ fn judge(observation: &Observation, snapshot: &Snapshot) -> Judgement {
 pub fn explanation(observation: &Observation, target: &str) -> Result<Explanation, Failure> {
     const SORTS: [&str; 4] = ["pod", "container", "pid", "namespace"];
     let snapshot = state::snapshot(observation);
-    let target = Target::resolve(target, observation, &snapshot, &SORTS).map_err(Failure::usage)?;
+    let resolved = Target::resolve(target, observation, &snapshot, &SORTS).map_err(Failure::usage)?;
+    let target = resolved.narrowed(target);
     let facts = state::facts::facts(observation);
     let node = findings::Node { name: &observation.node.name, pods: &snapshot.pods, facts: &facts };
     let judgement = findings::evaluate(node);

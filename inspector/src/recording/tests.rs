@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use super::*;
 use crate::observation::{
     Declaration, DeclaredRole, Infra, Kind, Mount, MountKind, Origin, ProcessKey, Runtime, RuntimeState,
-    RuntimeStatus, SandboxNamespace, Via, Wait,
+    RuntimeStatus, SandboxNamespace, Socket, Via, Wait,
 };
 use crate::render::samples::HOSTILE;
 use crate::render::text::is_plain;

@@ -147,6 +147,19 @@ impl<'a> Target<'a> {
         }
     }
 
+    /// Where a pod that nothing declares is called after one of its containers, that container: who asks what dies with
+    /// `nginx` means the container. `pod/nginx` means the pod.
+    #[must_use]
+    pub fn narrowed(self, target: &str) -> Self {
+        match self {
+            Self::Pod(pod) if !target.starts_with("pod/") => {
+                let namesake = pod.containers.iter().find(|it| it.id == pod.id && it.name == pod.name);
+                namesake.map_or(self, |it| Self::Container(&it.id))
+            }
+            _ => self,
+        }
+    }
+
     fn is_living(&self, snapshot: &Snapshot) -> bool {
         let running = |pod: &Pod, id: Option<&str>| {
             pod.containers.iter().any(|it| it.state == State::Running && id.is_none_or(|id| it.id == id))

@@ -22,6 +22,7 @@ macro_rules! trials {
     };
 }
 
+mod blast;
 mod classes;
 mod experiments;
 mod hostile;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
     let trials = [
         experiments::trials(),
         classes::trials(),
+        blast::trials(),
         hosts::trials(),
         hostile::trials(),
         refusals::trials(),

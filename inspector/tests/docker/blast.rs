@@ -1,0 +1,228 @@
+//! The blast radius against reality: `explain` predicts, the test kills, and what then is dead, orphaned and gone is
+//! compared with what was predicted.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::Value;
+
+use crate::support::answer::{list, validate};
+use crate::support::check::agreed;
+use crate::support::keeper;
+use crate::support::run::{inspector, wait_until};
+use crate::support::truth::{KINDS, Truth, host_namespace, is_dead, processes_in};
+use crate::support::world::{Container, Scenario, World};
+
+trials![the_articles_topologies, random_topologies, what_is_explained_is_as_the_schema_says];
+
+const IDLE: [&str; 3] = ["sh", "-c", "sleep 3600 & while true; do sleep 3600; done"];
+
+/// A container: what it joins of which earlier one.
+type Joins = Vec<(&'static str, usize)>;
+
+/// A topology, and whom to kill.
+#[derive(Clone, Debug)]
+struct Case {
+    members: Vec<Joins>,
+    /// A session by the runtime's exec in that container.
+    session: Option<usize>,
+    target: usize,
+}
+
+fn the_articles_topologies(world: &'static World) {
+    let all = |to: usize| vec![("net", to), ("ipc", to), ("pid", to)];
+    let cases = [
+        // nginx owns all that busybox joins; the one dies, or the other.
+        Case { members: vec![vec![], all(0)], session: Some(1), target: 0 },
+        Case { members: vec![vec![], all(0)], session: Some(0), target: 1 },
+        // Without the PID namespace the joiner lives on.
+        Case { members: vec![vec![], vec![("net", 0), ("ipc", 0)]], session: Some(0), target: 0 },
+        // Under a pause: one of the others, then the pause.
+        Case { members: vec![vec![], all(0), all(0)], session: Some(1), target: 1 },
+        Case { members: vec![vec![], all(0), all(0)], session: None, target: 0 },
+        // A chain, and a container alone.
+        Case {
+            members: vec![vec![], vec![("net", 0)], vec![("net", 1), ("pid", 1)]],
+            session: None,
+            target: 1,
+        },
+        Case { members: vec![vec![]], session: Some(0), target: 0 },
+    ];
+    for (number, case) in cases.iter().enumerate() {
+        check(world, &format!("t{number}"), case);
+    }
+}
+
+/// How many, and by which seed: `INSPECTOR_TEST_SEED` and `INSPECTOR_TEST_TOPOLOGIES` repeat a run or make it longer.
+fn random_topologies(world: &'static World) {
+    let given = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos();
+    let seed = given("INSPECTOR_TEST_SEED").unwrap_or(u64::try_from(now % 1_000_000_007).unwrap());
+    eprintln!("random topologies: INSPECTOR_TEST_SEED={seed} makes the same ones again");
+    let mut random = Random(seed);
+    for number in 0..given("INSPECTOR_TEST_TOPOLOGIES").unwrap_or(10) {
+        let count = 2 + random.below(3);
+        let members: Vec<Joins> = (0..count)
+            .map(|member| {
+                let mut joins = Vec::new();
+                for kind in ["net", "ipc", "pid"] {
+                    if member > 0 && random.below(2) == 0 {
+                        joins.push((kind, random.below(member)));
+                    }
+                }
+                joins
+            })
+            .collect();
+        let session = (random.below(2) == 0).then(|| random.below(count));
+        let case = Case { members, session, target: random.below(count) };
+        eprintln!("topology {number}: {case:?}");
+        check(world, &format!("x{number}"), &case);
+    }
+}
+
+/// Numbers that a seed gives (`SplitMix64`).
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        usize::try_from((mixed ^ (mixed >> 31)) % limit as u64).unwrap()
+    }
+}
+
+fn explain(target: &str, socket: &str) -> Value {
+    let run = inspector(["explain", "-o", "json", socket, target]).succeeded();
+    let json: Value = serde_json::from_str(run.text()).unwrap();
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/schema/explanation.schema.json");
+    let schema = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+    validate(&schema, &json).unwrap_or_else(|error| panic!("{target}: {error}"));
+    json
+}
+
+/// Every process of these containers, by container, with the namespaces that it is in.
+fn processes(containers: &[Container]) -> BTreeMap<u32, BTreeMap<String, u64>> {
+    let inits = containers.iter().filter_map(|container| Truth::of(container.pid()));
+    inits
+        .flat_map(|init| processes_in(&init.cgroup))
+        .filter_map(|pid| Some((pid, Truth::of(pid)?.namespaces)))
+        .collect()
+}
+
+fn check(world: &'static World, name: &str, case: &Case) {
+    // Names have to live as long as the scenario; a test makes a few.
+    let s = Scenario::new(world, Box::leak(name.to_owned().into_boxed_str()));
+    let mut containers: Vec<Container> = Vec::new();
+    for (number, joins) in case.members.iter().enumerate() {
+        let mut options: Vec<String> = joins.iter().map(|(kind, to)| containers[*to].join(kind)).collect();
+        if !joins.iter().any(|(kind, _)| *kind == "ipc") {
+            options.push("--ipc=shareable".to_owned());
+        }
+        let options: Vec<&str> = options.iter().map(String::as_str).collect();
+        containers.push(s.run(&format!("m{number}"), &options, "busybox", &IDLE));
+    }
+    if let Some(session) = case.session {
+        containers[session].exec_detached(&["sleep", "3600"]);
+    }
+    agreed(world, &containers.iter().collect::<Vec<_>>());
+    let before = processes(&containers);
+    let target = &containers[case.target];
+    let said = explain(&target.id, &world.with_socket());
+    let if_dies = &said["ifDies"];
+    let pid = |it: &Value| u32::try_from(it["pid"].as_u64().unwrap()).unwrap();
+    let mut predicted: BTreeSet<u32> = list(if_dies, "killed").iter().map(pid).collect();
+    predicted.insert(target.pid());
+    let key = |it: &Value| (it["kind"].as_str().unwrap().to_owned(), it["inode"].as_u64().unwrap());
+    let orphaned: BTreeSet<(String, u64)> = list(if_dies, "orphaned").iter().map(key).collect();
+    let destroyed: BTreeSet<(String, u64)> = list(if_dies, "destroyed").iter().map(key).collect();
+
+    keeper::kill(target.pid());
+    // The runtime has done its part when it calls all of them exited.
+    wait_until(&format!("{case:?}: the end of {if_dies:#}"), || predicted.iter().all(|pid| is_dead(*pid)));
+    for container in containers.iter().filter(|it| it.pid() == 0 || predicted.contains(&it.pid())) {
+        container.wait_exited();
+    }
+    let dead: BTreeSet<u32> = before.keys().copied().filter(|pid| is_dead(*pid)).collect();
+    let ours = |set: &BTreeSet<u32>| -> BTreeSet<u32> {
+        set.iter().copied().filter(|pid| before.contains_key(pid)).collect()
+    };
+    assert_eq!(dead, ours(&predicted), "{case:?}: dead (left), predicted (right): {if_dies:#}");
+
+    // Of the namespaces that the dead were in, some have somebody left.
+    let of = |pids: &mut dyn Iterator<Item = u32>| -> BTreeSet<(String, u64)> {
+        pids.flat_map(|pid| KINDS.map(|kind| (kind.to_owned(), before[&pid][kind])))
+            .filter(|(kind, inode)| *inode != host_namespace(kind))
+            .collect()
+    };
+    let left = of(&mut dead.iter().copied());
+    let held = of(&mut before.keys().copied().filter(|pid| !dead.contains(pid)));
+    let gone: BTreeSet<_> = left.difference(&held).cloned().collect();
+    assert_eq!(gone, destroyed, "{case:?}: gone (left), predicted (right): {if_dies:#}");
+    for namespace in &orphaned {
+        assert!(held.contains(namespace), "{case:?}: {namespace:?} is kept by nobody");
+    }
+    // What now has no living owner is what was said to become so.
+    let row = inspector(["pods", "-o", "json", &world.with_socket()]).succeeded();
+    let answer: Value = serde_json::from_str(row.text()).unwrap();
+    let ids: BTreeSet<&str> = containers.iter().map(|it| it.id.as_str()).collect();
+    let ownerless: BTreeSet<(String, u64)> = list(&answer, "pods")
+        .iter()
+        .flat_map(|pod| list(pod, "namespaces"))
+        .filter(|it| it["owner"]["alive"] == false && it["owner"]["container"] == target.id.as_str())
+        .filter(|it| list(it, "sharedBy").iter().any(|id| ids.contains(id.as_str().unwrap())))
+        .map(key)
+        .collect();
+    let pods_of: BTreeSet<_> = orphaned.iter().filter(|(kind, _)| kind != "user").cloned().collect();
+    assert!(ownerless.is_subset(&pods_of), "{case:?}: orphaned {ownerless:?}, predicted {pods_of:?}");
+    assert!(pods_of.iter().all(|it| held.contains(it)));
+}
+
+fn what_is_explained_is_as_the_schema_says(world: &'static World) {
+    let s = Scenario::new(world, "e1");
+    let web = s.run("web", &[], "busybox", &["httpd", "-f", "-p", "8080"]);
+    let tool = s.run("tool", &[&web.join("net")], "busybox", &IDLE);
+    agreed(world, &[&web, &tool]);
+    let socket = world.with_socket();
+    let said = explain(&format!("container/{}", web.name), &socket);
+    let listener = &list(&said["network"], "listeners")[0];
+    assert_eq!(
+        (&listener["port"], &listener["container"]),
+        (&8080.into(), &web.id.as_str().into()),
+        "{said:#}"
+    );
+    let started: Vec<&str> =
+        list(&said, "started").iter().map(|it| it["container"].as_str().unwrap()).collect();
+    assert_eq!(started, [&web.id, &tool.id]);
+    // The same by its pid, its namespace, and its pod.
+    let net = Truth::of(web.pid()).unwrap().namespaces["net"];
+    for target in
+        [web.pid().to_string(), format!("net:{net}"), format!("net:[{net}]"), format!("pod/{}", web.name)]
+    {
+        let other = explain(&target, &socket);
+        assert_eq!(other["pod"]["id"], web.id.as_str(), "{target}");
+        assert_eq!(other["network"], said["network"], "{target}");
+        assert_eq!(other["ifDies"]["orphaned"], said["ifDies"]["orphaned"], "{target}");
+    }
+    // A recording knows it too.
+    let file = world.scratch("e1").join("node.rec").display().to_string();
+    inspector(["record", &file, &socket]).succeeded();
+    let replayed = inspector(["explain", "-o", "json", "--replay", &file, &web.id]).succeeded();
+    let replayed: Value = serde_json::from_str(replayed.text()).unwrap();
+    for part in ["target", "sharing", "started", "ifDies", "visibleTo", "network"] {
+        assert_eq!(replayed[part], said[part], "{part}");
+    }
+    for (target, words) in
+        [("nobody-is-called-so", "there are"), ("net:1", "no net namespace 1"), ("pid/4194305", "there are")]
+    {
+        let refused = inspector(["explain", &socket, target]);
+        assert!(refused.refused(2).contains(words), "{}", refused.stderr);
+    }
+    // A child of the container's dies alone.
+    let child =
+        processes_in(&Truth::of(tool.pid()).unwrap().cgroup).into_iter().find(|pid| *pid != tool.pid());
+    let said = explain(&child.unwrap().to_string(), &socket);
+    assert_eq!(list(&said["ifDies"], "killed"), &[] as &[Value]);
+}
