@@ -479,3 +479,7 @@ fn network(
             .collect(),
     })
 }
+
+#[cfg(test)]
+#[path = "explain_tests.rs"]
+mod tests;

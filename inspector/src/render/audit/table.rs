@@ -122,14 +122,13 @@ fn message(group: &findings::Group<'_>) -> String {
     };
     let kinds: Vec<&str> = group.iter().filter_map(|it| Some(it.subject.namespace_kind?.name())).collect();
     let together = format!("{} namespaces", kinds.join(", "));
-    let text = match group.len() {
+    match group.len() {
         1 => clean(&first.message).into_owned(),
         _ if group.iter().all(|it| of_kind(it, &together) == of_kind(first, &together)) => {
             clean(&of_kind(first, &together)).into_owned()
         }
         _ => findings::statements(group, |finding| vec![&finding.message]).join("; "),
-    };
-    text
+    }
 }
 
 fn blocks(shown: &[&AuditFinding], look: &Look) -> String {
