@@ -44,6 +44,8 @@ pub enum Command {
     Audit(With<AuditArgs>),
     /// The rules, or all about one
     Rules(With<RulesArgs>),
+    /// Draw pods, containers, namespaces and their owners: as a matrix, SVG, DOT or Mermaid
+    Graph(With<GraphArgs>),
     /// Write what is seen of this node into a file, for --replay
     Record(With<RecordArgs>),
     /// Build pods of plain Linux namespaces, show them, break them and remove them
@@ -82,6 +84,7 @@ impl Command {
             Self::Explain(_) => "explain",
             Self::Audit(_) => "audit",
             Self::Rules(_) => "rules",
+            Self::Graph(_) => "graph",
             Self::Record(_) => "record",
             Self::Demo(_) => "demo",
             Self::Doctor(_) => "doctor",
@@ -101,6 +104,7 @@ impl Command {
             Self::Explain(with) => &with.global,
             Self::Audit(with) => &with.global,
             Self::Rules(with) => &with.global,
+            Self::Graph(with) => &with.global,
             Self::Record(with) => &with.global,
             Self::Demo(with) => &with.global,
             Self::Doctor(with) => &with.global,
@@ -259,6 +263,21 @@ pub struct AuditArgs {
     /// Accept what an earlier report has: the file holds what `audit -o json` printed
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Judging")]
     pub baseline: Option<PathBuf>,
+}
+
+/// What `graph` can be told.
+#[derive(Clone, Debug, Default, Args)]
+#[command(after_help = GRAPH_EXAMPLES)]
+pub struct GraphArgs {
+    /// Only pods of this name (NAME or NS/NAME), or whose id starts so; repeatable
+    #[arg(long, value_name = "POD", help_heading = "Choosing")]
+    pub pod: Vec<String>,
+    /// Only pods of this Kubernetes namespace
+    #[arg(short, long, value_name = "NS", help_heading = "Choosing")]
+    pub namespace: Option<String>,
+    /// Only pods that something is wrong with
+    #[arg(long, help_heading = "Choosing")]
+    pub findings_only: bool,
 }
 
 /// What `rules` can be asked for.

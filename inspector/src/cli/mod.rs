@@ -8,6 +8,7 @@ mod completions;
 mod connect;
 mod explain;
 mod failure;
+mod graph;
 mod input;
 mod logging;
 mod man;
@@ -63,6 +64,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Ps(with) => ps::run(&with.args, &settings),
         Command::Explain(with) => explain::run(&with.args, &settings),
         Command::Audit(with) => audit::run(&with.args, &settings),
+        Command::Graph(with) => graph::run(&with.args, &settings),
         Command::Rules(with) => rules::run(&with.args, &settings),
         Command::Record(with) => record::run(&with.args, &settings),
         Command::Demo(with) => connect::run_demo(&with.args, &settings),

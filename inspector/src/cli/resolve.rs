@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::args::{Color, Command, Global, Holders, Source};
 use super::failure::Failure;
-use crate::render::{Format, Output, ReportFormat};
+use crate::render::{Format, GraphFormat, Output, ReportFormat};
 use crate::source::{HoldersScope, Options, TaskChoice};
 
 /// Where the observation comes from.
@@ -27,6 +27,8 @@ pub struct Settings {
     pub format: Format,
     /// How to print an audit for another program, where that is asked for.
     pub report: Option<ReportFormat>,
+    /// How to draw a graph, where that is asked for.
+    pub graph: Option<GraphFormat>,
     /// With a header line.
     pub headers: bool,
     /// When to use colours.
@@ -55,7 +57,8 @@ const fn unused(command: &Command) -> &'static [&'static str] {
         | Command::Namespaces(_)
         | Command::Ps(_)
         | Command::Audit(_)
-        | Command::Explain(_) => &[],
+        | Command::Explain(_)
+        | Command::Graph(_) => &[],
         Command::Record(_) => &["--replay", "--all", "--output", "--no-headers"],
         Command::Demo(_) => {
             &["--host-root", "--socket", "--replay", "--all", "--output", "--no-headers", "--strict"]
@@ -103,13 +106,21 @@ pub fn resolve(global: &Global, command: &Command) -> Result<Settings, Failure> 
             Input::Recording(file.clone())
         }
     };
-    let (format, report) = match global.output {
-        None => (Format::Table, None),
-        Some(Output::Common(format)) => (format, None),
-        Some(Output::Report(report)) if matches!(command, Command::Audit(_)) => (Format::Table, Some(report)),
-        Some(output) => {
+    let (format, report, graph) = match (global.output, command) {
+        (None, _) => (Format::Table, None, None),
+        (Some(Output::Graph(graph)), Command::Graph(_)) => (Format::Table, None, Some(graph)),
+        (Some(output), Command::Graph(_)) if output != Output::Common(Format::Table) => {
             return Err(Failure::usage(format!(
-                "-o {} is for `inspector audit`; use table, wide, json, yaml or name",
+                "a graph has no -o {}; use table, svg, dot or mermaid",
+                output.name()
+            )));
+        }
+        (Some(Output::Common(format)), _) => (format, None, None),
+        (Some(Output::Report(report)), Command::Audit(_)) => (Format::Table, Some(report), None),
+        (Some(output), _) => {
+            let whose = if matches!(output, Output::Graph(_)) { "graph" } else { "audit" };
+            return Err(Failure::usage(format!(
+                "-o {} is for `inspector {whose}`; use table, wide, json, yaml or name",
                 output.name()
             )));
         }
@@ -119,6 +130,7 @@ pub fn resolve(global: &Global, command: &Command) -> Result<Settings, Failure> 
         all: global.all,
         format,
         report,
+        graph,
         headers: !global.no_headers,
         color: global.color.unwrap_or_default(),
         strict: global.strict,
@@ -255,6 +267,8 @@ mod tests {
             ("-o json pods -o yaml", "--output"),
             ("doctor --replay f", "--replay"),
             ("pods -o sarif", "sarif"),
+            ("audit -o svg", "svg"),
+            ("graph -o json", "json"),
             ("rules --all", "--all"),
         ] {
             let failure = settings(line).unwrap_err();
@@ -269,6 +283,8 @@ mod tests {
             "doctor --host-root /host",
             "audit -o sarif --all --strict",
             "rules -o json",
+            "graph -o svg --all",
+            "graph -o table",
         ] {
             settings(line).unwrap();
         }

@@ -8,6 +8,7 @@ pub mod audit;
 mod coverage;
 pub mod explain;
 mod findings;
+pub mod graph;
 pub mod json;
 mod layout;
 mod namespaces;
@@ -26,6 +27,7 @@ pub mod yaml;
 use anstyle::{AnsiColor, Style};
 
 use crate::view::{PodList, ProcessList};
+pub use graph::GraphFormat;
 pub use namespaces::{Column as NamespaceColumn, Shape, namespaces};
 
 /// How to print.
@@ -79,11 +81,13 @@ pub enum Output {
     Common(Format),
     /// Of an audit.
     Report(ReportFormat),
+    /// Of a graph.
+    Graph(GraphFormat),
 }
 
 impl Output {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::Common(Format::Table),
         Self::Common(Format::Wide),
         Self::Common(Format::Json),
@@ -94,6 +98,9 @@ impl Output {
         Self::Report(ReportFormat::Junit),
         Self::Report(ReportFormat::PolicyReport),
         Self::Report(ReportFormat::OpenReports),
+        Self::Graph(GraphFormat::Svg),
+        Self::Graph(GraphFormat::Dot),
+        Self::Graph(GraphFormat::Mermaid),
     ];
 
     /// As `-o` has it.
@@ -106,6 +113,9 @@ impl Output {
             Self::Report(ReportFormat::Junit) => "junit",
             Self::Report(ReportFormat::PolicyReport) => "policyreport",
             Self::Report(ReportFormat::OpenReports) => "openreports",
+            Self::Graph(GraphFormat::Svg) => "svg",
+            Self::Graph(GraphFormat::Dot) => "dot",
+            Self::Graph(GraphFormat::Mermaid) => "mermaid",
         }
     }
 }

@@ -6,6 +6,7 @@ mod audit;
 mod explain;
 mod explanation;
 mod finding;
+mod graph;
 mod model;
 mod namespaces;
 mod pods;
@@ -20,6 +21,7 @@ pub use explanation::{
     Victim, Visible,
 };
 pub use finding::{Finding, Severity, Subject, Undetermined};
+pub use graph::{Cell, Graph, GraphContainer, GraphNamespace, GraphPod, graph};
 pub use model::*;
 #[cfg(test)]
 pub use namespaces::samples as namespace_samples;

@@ -8,6 +8,7 @@ Examples:
   inspector ps busybox                who runs in a pod, with the pids seen inside
   inspector explain nginx             whose it is, and what dies if it dies
   inspector audit                     what is wrong on this node, and what to do about it
+  inspector graph -o svg > pods.svg   a picture for a report
   inspector rules PNS001              what a rule is about
   inspector record node.rec           capture this node ...
   inspector pods --replay node.rec    ... and ask anywhere, without privileges
@@ -109,5 +110,17 @@ Examples:
 Where two things have one name: pod/NAME, container/NAME, pid/NUMBER or
 namespace/INODE. If a pod dies is if the owner of what it shares does. The JSON:
 docs/json.md, `inspector schema explain`.
+
+Exit codes: see inspector --help.";
+
+pub(super) const GRAPH_EXAMPLES: &str = "\
+Examples:
+  inspector graph                          container by kind of namespace, as a table
+  inspector graph -o svg > pods.svg        a picture that stands on its own
+  inspector graph -o dot | dot -Tpng > pods.png
+  inspector graph -o mermaid --pod nginx   for Markdown
+  inspector graph -o svg --findings-only > incident.svg
+
+Formats: table, svg, dot, mermaid.
 
 Exit codes: see inspector --help.";

@@ -47,7 +47,7 @@ impl ValueEnum for Output {
 
     fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
         // The help of all commands names what all commands have.
-        Some(clap::builder::PossibleValue::new(self.name()).hide(matches!(self, Self::Report(_))))
+        Some(clap::builder::PossibleValue::new(self.name()).hide(!matches!(self, Self::Common(_))))
     }
 }
 
