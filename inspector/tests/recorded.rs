@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed test panics")]
 
 use std::path::Path;
+use std::process::Command;
 
 use inspector::findings;
 use inspector::observation::Observation;
@@ -48,7 +49,7 @@ fn the_articles_two_pods() {
         ]
     );
     let facts = facts(&load("article.rec"));
-    let findings = findings::evaluate(findings::Node { name: "node-a", pods: &pods, facts: &facts }).findings;
+    let findings = findings::evaluate(&findings::Node::new("node-a", &pods, &facts)).findings;
     assert_eq!(findings.len(), 3, "net, ipc and pid: {findings:#?}");
     assert!(
         findings.iter().all(|it| it.rule == "PNS001" && it.subject.container == Some(pods[2].id.clone()))
@@ -65,4 +66,40 @@ fn after_nginx_was_stopped() {
     assert_eq!(busybox.exit.as_ref().unwrap().cause, ExitCause::PidNamespaceDied);
     let pause = pods.iter().find(|pod| pod.name == "pause").unwrap();
     assert_eq!((pause.verdict, summary(&pods)[3].2.clone()), (Verdict::PauseOwned, PAUSED.to_vec()));
+}
+
+/// What the program prints about a recording, on a screen of 100 columns.
+fn printed(arguments: &[&str], recording: &str) -> String {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/recordings").join(recording);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_inspector"));
+    command.args(arguments).arg("--replay").arg(file).args(["--color", "never"]).env("COLUMNS", "100");
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The part of a text from one word to the next empty line.
+fn part<'t>(text: &'t str, from: &str) -> &'t str {
+    let start = text.find(from).unwrap_or_else(|| panic!("no {from:?} in\n{text}"));
+    text[start..].split("\n\n").next().unwrap().trim_end()
+}
+
+#[test]
+fn what_the_concepts_page_shows_is_what_the_program_prints() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/concepts.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let explained = |target| printed(&["explain", target], "article.rec");
+    for shown in [
+        part(&printed(&["pods"], "article.rec"), "POD / CONTAINER"),
+        part(&printed(&["graph"], "article.rec"), "POD / CONTAINER"),
+        part(&explained("nginx"), "If it dies"),
+        part(&explained("web"), "If it dies"),
+        part(&explained("container/pause"), "If it dies"),
+    ] {
+        assert!(page.contains(shown), "docs/concepts.md does not have\n{shown}");
+    }
+    let after = printed(&["pods", "--all"], "article-nginx-stopped.rec");
+    let nginx = after.split("pause  ").next().unwrap();
+    let nginx = &nginx[nginx.find("nginx  ").unwrap()..];
+    assert!(page.contains(nginx.trim_end()), "docs/concepts.md does not have\n{nginx}");
 }

@@ -8,7 +8,7 @@ fn audit(world: &mut World, choice: &Choice, waivers: &str, baseline: &Baseline)
     world.seen.tasks.sort_by_key(|task| task.pid);
     let snapshot = crate::state::snapshot(&world.seen);
     let facts = facts(&world.seen);
-    let judgement = findings::evaluate(Node { name: "node", pods: &snapshot.pods, facts: &facts });
+    let judgement = findings::evaluate(&Node::new("node", &snapshot.pods, &facts));
     let waivers = if waivers.is_empty() { Vec::new() } else { parse_waivers(waivers).unwrap() };
     report(&world.seen, &snapshot, judgement, choice, &waivers, baseline)
 }

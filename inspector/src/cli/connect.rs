@@ -38,7 +38,7 @@ pub fn pods(observation: &Observation, all: bool) -> PodList {
 /// What the rules say of what was seen.
 fn judge(observation: &Observation, snapshot: &Snapshot) -> Judgement {
     let facts = state::facts::facts(observation);
-    findings::evaluate(findings::Node { name: &observation.node.name, pods: &snapshot.pods, facts: &facts })
+    findings::evaluate(&findings::Node::new(&observation.node.name, &snapshot.pods, &facts))
 }
 
 /// All about one thing in an observation.
@@ -51,8 +51,8 @@ pub fn explanation(observation: &Observation, target: &str) -> Result<Explanatio
     let resolved = Target::resolve(target, observation, &snapshot, &SORTS).map_err(Failure::usage)?;
     let target = resolved.narrowed(target);
     let facts = state::facts::facts(observation);
-    let node = findings::Node { name: &observation.node.name, pods: &snapshot.pods, facts: &facts };
-    let judgement = findings::evaluate(node);
+    let node = findings::Node::new(&observation.node.name, &snapshot.pods, &facts);
+    let judgement = findings::evaluate(&node);
     Ok(view::explain(observation, &snapshot, &facts, &judgement, target))
 }
 

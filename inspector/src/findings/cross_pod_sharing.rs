@@ -24,7 +24,7 @@ pub(super) const RULE: Rule = Rule {
 
 type Sharers<'n> = Vec<(&'n Pod, &'n Container)>;
 
-fn judge(node: Node<'_>, judgement: &mut Judgement) {
+fn judge(node: &Node<'_>, judgement: &mut Judgement) {
     let mut sharers: BTreeMap<(Kind, u32), Sharers<'_>> = BTreeMap::new();
     for pod in node.pods.iter().filter(|pod| pod.origin != Origin::Unmanaged) {
         for container in running(pod) {
@@ -53,7 +53,7 @@ fn judge(node: Node<'_>, judgement: &mut Judgement) {
 }
 
 /// The pod that the namespace was made for: whose own container or sandbox owns it.
-fn home<'n>(node: Node<'n>, kind: Kind, inode: u32, sharers: &Sharers<'n>) -> Option<&'n Pod> {
+fn home<'n>(node: &Node<'n>, kind: Kind, inode: u32, sharers: &Sharers<'n>) -> Option<&'n Pod> {
     let owns = |pod: &Pod| {
         pod.namespaces.iter().filter(|it| it.kind == kind && it.inode == inode).any(|it| {
             it.owner.class == Class::RuntimePinned && it.owner.container.as_deref() == Some(&pod.id)

@@ -21,7 +21,7 @@ pub(super) const RULE: Rule = Rule {
     judge,
 };
 
-fn judge(node: Node<'_>, judgement: &mut Judgement) {
+fn judge(node: &Node<'_>, judgement: &mut Judgement) {
     for pod in node.pods.iter().filter(|pod| pod.origin != Origin::Unmanaged) {
         for container in running(pod) {
             if container.identity == Identity::CgroupOnly {
@@ -51,7 +51,7 @@ fn judge(node: Node<'_>, judgement: &mut Judgement) {
 
 /// Where a container is instead of where it is declared to be; `None` where that is the same, or another rule's matter.
 fn difference(
-    node: Node<'_>,
+    node: &Node<'_>,
     pod: &Pod,
     container: &Container,
     kind: Kind,

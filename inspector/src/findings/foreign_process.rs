@@ -1,5 +1,7 @@
 //! PNS006: a process is in a pod's namespaces and in none of its containers.
 
+use std::collections::HashMap;
+
 use super::{Judgement, Node, Rule, hash, words};
 use crate::state::facts::Foreign;
 use crate::view::{Finding, Pod, Severity, Subject, Undetermined};
@@ -20,10 +22,10 @@ pub(super) const RULE: Rule = Rule {
     judge,
 };
 
-fn judge(node: Node<'_>, judgement: &mut Judgement) {
-    let pod = |id: &str| node.pods.iter().find(|pod| pod.id == id);
+fn judge(node: &Node<'_>, judgement: &mut Judgement) {
+    let pods: HashMap<&str, &Pod> = node.pods.iter().map(|pod| (pod.id.as_str(), pod)).collect();
     for foreign in &node.facts.foreign {
-        if let Some(pod) = pod(&foreign.pod) {
+        if let Some(pod) = pods.get(foreign.pod.as_str()) {
             judgement.findings.push(finding(node, pod, foreign));
         }
     }
@@ -46,7 +48,7 @@ fn judge(node: Node<'_>, judgement: &mut Judgement) {
     }
 }
 
-fn finding(node: Node<'_>, pod: &Pod, foreign: &Foreign) -> Finding {
+fn finding(node: &Node<'_>, pod: &Pod, foreign: &Foreign) -> Finding {
     let (pid, comm) = (foreign.pid, &foreign.comm);
     let kinds: Vec<String> = foreign.namespaces.iter().map(|(kind, _)| kind.to_string()).collect();
     let inodes: Vec<String> =

@@ -24,7 +24,7 @@ pub(super) const RULE: Rule = Rule {
 
 const KINDS: [Kind; 5] = [Kind::Mnt, Kind::Uts, Kind::Ipc, Kind::Pid, Kind::Net];
 
-fn judge(node: Node<'_>, judgement: &mut Judgement) {
+fn judge(node: &Node<'_>, judgement: &mut Judgement) {
     for pod in node.pods.iter().filter(|pod| pod.origin != Origin::Unmanaged) {
         for container in running(pod) {
             for kind in KINDS {
@@ -47,11 +47,11 @@ fn judge(node: Node<'_>, judgement: &mut Judgement) {
     }
 }
 
-fn in_host(node: Node<'_>, container: &Container, kind: Kind) -> Option<bool> {
+fn in_host(node: &Node<'_>, container: &Container, kind: Kind) -> Option<bool> {
     node.facts.host.is_host(kind, *container.namespaces.get(&kind)?)
 }
 
-fn is_said_already(node: Node<'_>, pod: &Pod, container: &Container, kind: Kind) -> bool {
+fn is_said_already(node: &Node<'_>, pod: &Pod, container: &Container, kind: Kind) -> bool {
     let others = || running(pod).filter(|other| other.id != container.id);
     let for_another =
         container.role == Role::Infra && others().any(|other| in_host(node, other, kind) == Some(true));

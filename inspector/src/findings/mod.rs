@@ -18,6 +18,8 @@ mod tests;
 mod unreaped_zombies;
 mod words;
 
+use std::collections::HashMap;
+
 use sha2::{Digest, Sha256};
 
 pub use rule::{RULES, Rule, find as rule};
@@ -27,14 +29,16 @@ use crate::state::facts::{Facts, Sandbox, SandboxState};
 use crate::view::{Container, Finding, Namespace, Pod, State, Subject, Undetermined};
 
 /// What the rules judge.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct Node<'a> {
     /// The node's name.
-    pub name: &'a str,
+    name: &'a str,
     /// Its pods, all of them.
-    pub pods: &'a [Pod],
+    pods: &'a [Pod],
     /// What else is known.
-    pub facts: &'a Facts,
+    facts: &'a Facts,
+    /// Each container by its id; of several with one id the living one.
+    by_id: HashMap<&'a str, (&'a Pod, &'a Container)>,
 }
 
 /// What the rules say.
@@ -48,7 +52,7 @@ pub struct Judgement {
 
 /// Judges a node by every rule.
 #[must_use]
-pub fn evaluate(node: Node<'_>) -> Judgement {
+pub fn evaluate(node: &Node<'_>) -> Judgement {
     let mut judgement = Judgement::default();
     for rule in &RULES {
         rule.check(node, &mut judgement);
@@ -75,10 +79,30 @@ pub fn evaluate(node: Node<'_>) -> Judgement {
     judgement
 }
 
-impl Node<'_> {
+impl<'a> Node<'a> {
+    /// A node of this name, with all of its pods and what else is known.
+    #[must_use]
+    pub fn new(name: &'a str, pods: &'a [Pod], facts: &'a Facts) -> Self {
+        let mut by_id: HashMap<&str, (&Pod, &Container)> = HashMap::new();
+        for pod in pods {
+            for container in &pod.containers {
+                let slot = by_id.entry(&container.id).or_insert((pod, container));
+                if slot.1.state != State::Running && container.state == State::Running {
+                    *slot = (pod, container);
+                }
+            }
+        }
+        Self { name, pods, facts, by_id }
+    }
+
     /// The pod that has a container, and the container.
-    fn container(&self, id: &str) -> Option<(&Pod, &Container)> {
-        self.pods.iter().find_map(|pod| Some((pod, pod.containers.iter().find(|it| it.id == id)?)))
+    fn container(&self, id: &str) -> Option<(&'a Pod, &'a Container)> {
+        self.by_id.get(id).copied()
+    }
+
+    /// A container, if it lives.
+    fn living(&self, id: &str) -> Option<&'a Container> {
+        self.container(id).map(|(_, container)| container).filter(|it| it.state == State::Running)
     }
 
     /// Its sandbox, where it is a declared pod.

@@ -25,7 +25,7 @@ pub(super) const RULE: Rule = Rule {
     judge,
 };
 
-fn judge(node: Node<'_>, judgement: &mut Judgement) {
+fn judge(node: &Node<'_>, judgement: &mut Judgement) {
     for pod in node.pods {
         judgement.findings.extend(check(node.name, pod));
         judgement.undetermined.extend(shared(pod).filter(|it| it.owner.class == Class::Unknown).map(|it| {

@@ -20,7 +20,7 @@ pub(super) const RULE: Rule = Rule {
     judge,
 };
 
-fn judge(node: Node<'_>, judgement: &mut Judgement) {
+fn judge(node: &Node<'_>, judgement: &mut Judgement) {
     for orphan in &node.facts.orphans {
         if let Some(silent) = node.facts.silent.first() {
             judgement.undetermined.push(Undetermined {

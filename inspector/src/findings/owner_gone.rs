@@ -22,7 +22,7 @@ pub(super) const RULE: Rule = Rule {
 };
 
 /// The owner may stand in another pod of the list: started again, it is another incarnation.
-fn judge(node: Node<'_>, judgement: &mut Judgement) {
+fn judge(node: &Node<'_>, judgement: &mut Judgement) {
     for pod in node.pods {
         let orphaned = pod
             .namespaces
@@ -36,7 +36,7 @@ fn judge(node: Node<'_>, judgement: &mut Judgement) {
                     subject: Subject::owner_of(namespace, pod),
                     why: namespace.owner.why.clone(),
                 });
-            } else if !super::split_brain::is_split(namespace, node.pods)
+            } else if !super::split_brain::is_split(node, namespace)
                 && !node.is_of_missing_sandbox(pod, namespace)
             {
                 judgement.findings.push(finding(node.name, pod, namespace));

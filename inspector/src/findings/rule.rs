@@ -28,11 +28,11 @@ pub struct Rule {
     pub remedy: &'static str,
     /// Commands that make it fire.
     pub example: &'static str,
-    pub(super) judge: fn(Node<'_>, &mut Judgement),
+    pub(super) judge: fn(&Node<'_>, &mut Judgement),
 }
 
 impl Rule {
-    pub(super) fn check(&self, node: Node<'_>, judgement: &mut Judgement) {
+    pub(super) fn check(&self, node: &Node<'_>, judgement: &mut Judgement) {
         (self.judge)(node, judgement);
     }
 }

@@ -23,7 +23,7 @@ pub(super) const RULE: Rule = Rule {
     judge,
 };
 
-fn judge(node: Node<'_>, judgement: &mut Judgement) {
+fn judge(node: &Node<'_>, judgement: &mut Judgement) {
     for pod in node.pods {
         if let Some((container, why)) = node.missing_sandbox(pod) {
             judgement.findings.push(finding(node.name, pod, container, why));
@@ -39,7 +39,7 @@ fn judge(node: Node<'_>, judgement: &mut Judgement) {
     }
 }
 
-fn unknown(node: Node<'_>, pod: &Pod) -> Option<String> {
+fn unknown(node: &Node<'_>, pod: &Pod) -> Option<String> {
     match node.sandbox(pod).map(|sandbox| &sandbox.state) {
         Some(SandboxState::Unknown) => Some("its runtime does not say what holds the pod".to_owned()),
         None if pod.origin == Origin::Kubernetes => {

@@ -23,7 +23,7 @@ pub(super) const RULE: Rule = Rule {
     judge,
 };
 
-fn judge(node: Node<'_>, judgement: &mut Judgement) {
+fn judge(node: &Node<'_>, judgement: &mut Judgement) {
     for exposure in &node.facts.exposures {
         let readings: Vec<(&Reading, &Container, &Container)> = exposure
             .readings

@@ -26,7 +26,7 @@ pub(super) const RULE: Rule = Rule {
 /// Who mounts a folder, and whether read-only.
 type Mounts<'n> = Vec<(&'n Pod, &'n Container, bool)>;
 
-fn judge(node: Node<'_>, judgement: &mut Judgement) {
+fn judge(node: &Node<'_>, judgement: &mut Judgement) {
     let mut by_source: BTreeMap<&str, Mounts<'_>> = BTreeMap::new();
     for pod in node.pods {
         for container in running(pod).filter(|it| it.identity == Identity::CgroupOnly) {

@@ -3,7 +3,7 @@
 use super::{Judgement, Node, Rule, running, stable_id, words};
 use crate::observation::Kind;
 use crate::state::facts::SandboxState;
-use crate::view::{Container, Finding, Namespace, Pod, Severity, State, Subject, Undetermined};
+use crate::view::{Container, Finding, Namespace, Pod, Severity, Subject, Undetermined};
 
 pub(super) const RULE: Rule = Rule {
     id: "PNS003",
@@ -24,7 +24,7 @@ pub(super) const RULE: Rule = Rule {
 };
 
 /// Checks every living joiner against the container that its declaration names.
-fn judge(node: Node<'_>, judgement: &mut Judgement) {
+fn judge(node: &Node<'_>, judgement: &mut Judgement) {
     for pod in node.pods {
         for joiner in running(pod) {
             for (kind, declared) in joiner.declared.iter().filter(|(kind, _)| kind.makes_pod()) {
@@ -53,28 +53,24 @@ fn judge(node: Node<'_>, judgement: &mut Judgement) {
 }
 
 /// The living container that a declaration leads to.
-fn partner<'n>(node: Node<'n>, pod: &Pod, declared: &str) -> Option<&'n Container> {
+fn partner<'n>(node: &Node<'n>, pod: &Pod, declared: &str) -> Option<&'n Container> {
     if let Some(id) = declared.strip_prefix("container:") {
-        return living(node.pods, id);
+        return node.living(id);
     }
     if declared != "pod" {
         return None;
     }
     match &node.sandbox(pod)?.state {
-        SandboxState::Running(container) => living(node.pods, container),
+        SandboxState::Running(container) => node.living(container),
         _ => None,
     }
 }
 
 /// Whether the owner of this namespace lives on in another one.
-pub(super) fn is_split(namespace: &Namespace, pods: &[Pod]) -> bool {
-    namespace.owner.container.as_deref().and_then(|id| living(pods, id)).is_some_and(|owner| {
+pub(super) fn is_split(node: &Node<'_>, namespace: &Namespace) -> bool {
+    namespace.owner.container.as_deref().and_then(|id| node.living(id)).is_some_and(|owner| {
         owner.namespaces.get(&namespace.kind).is_some_and(|inode| *inode != namespace.inode)
     })
-}
-
-fn living<'p>(pods: &'p [Pod], id: &str) -> Option<&'p Container> {
-    pods.iter().flat_map(|pod| &pod.containers).find(|it| it.id == id && it.state == State::Running)
 }
 
 fn finding(

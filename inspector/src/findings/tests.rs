@@ -13,7 +13,7 @@ use crate::view::{Finding, Severity};
 fn judge(world: &mut World) -> Judgement {
     let pods = world.pods();
     let facts = facts(&world.seen);
-    evaluate(Node { name: "node", pods: &pods, facts: &facts })
+    evaluate(&Node::new("node", &pods, &facts))
 }
 
 /// The findings of a rule.

@@ -24,12 +24,12 @@ pub(super) const RULE: Rule = Rule {
 /// From so many on it is a pile.
 const PILE: u32 = 16;
 
-fn judge(node: Node<'_>, judgement: &mut Judgement) {
+fn judge(node: &Node<'_>, judgement: &mut Judgement) {
     let piles = node.facts.zombies.iter().filter(|zombies| zombies.count >= PILE);
     judgement.findings.extend(piles.filter_map(|zombies| finding(node, zombies)));
 }
 
-fn finding(node: Node<'_>, zombies: &Zombies) -> Option<Finding> {
+fn finding(node: &Node<'_>, zombies: &Zombies) -> Option<Finding> {
     let (pod, container) = node.container(&zombies.container)?;
     let (name, count) = (&container.name, zombies.count);
     Some(Finding {

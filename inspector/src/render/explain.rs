@@ -7,7 +7,7 @@ use super::{Format, Look, Tone, coverage, json, words, yaml};
 use crate::view::{Class, Explanation, Pod, Sharing, State};
 
 /// Columns of the labels on the left.
-const LABEL: usize = 14;
+const LABEL: usize = 16;
 
 /// How many of a long list are shown.
 const SHOWN: usize = 12;
@@ -39,6 +39,11 @@ fn name(it: &Explanation) -> String {
         (sort, Some(id), _) => format!("{sort}/{}\n", clean(id)),
         _ => String::new(),
     }
+}
+
+/// Why it is its owner's, whatever the kind.
+fn without_kind(it: &Sharing) -> String {
+    it.owner.why.replacen(&format!("{} namespace", it.kind), "namespace", 1)
 }
 
 struct Page<'a> {
@@ -144,7 +149,7 @@ impl Page<'_> {
                 first.with == it.with
                     && first.owner.container == it.owner.container
                     && first.owner.class == it.owner.class
-                    && first.owner.why == it.owner.why
+                    && without_kind(first) == without_kind(it)
             });
             match same {
                 Some((group, _)) => group.push(it),
@@ -172,7 +177,13 @@ impl Page<'_> {
                     group.iter().map(|it| format!("{} {}", it.kind, it.inode)).collect();
                 self.item("", &inodes.join(", "), Tone::Dim);
             }
-            self.item("", &clean(&first.owner.why), Tone::Dim);
+            let whose = format!("{} namespace", first.kind);
+            let together = format!("{} namespaces", kinds.join(", "));
+            let why = match group.len() {
+                1 => first.owner.why.clone(),
+                _ => first.owner.why.replacen(&whose, &together, 1),
+            };
+            self.item("", &clean(&why), Tone::Dim);
         }
     }
 
@@ -211,7 +222,17 @@ impl Page<'_> {
             };
             self.item(orphan.kind.name(), &format!("{} {who}", orphan.inode), Tone::Doubtful);
         }
-        let destroyed: Vec<&str> = if_dies.destroyed.iter().map(|it| it.kind.name()).collect();
+        let mut counts: Vec<(&str, usize)> = Vec::new();
+        for kind in if_dies.destroyed.iter().map(|it| it.kind.name()) {
+            match counts.last_mut() {
+                Some((last, count)) if *last == kind => *count += 1,
+                _ => counts.push((kind, 1)),
+            }
+        }
+        let destroyed: Vec<String> = counts
+            .into_iter()
+            .map(|(kind, count)| if count == 1 { kind.to_owned() } else { format!("{kind} ×{count}") })
+            .collect();
         if !destroyed.is_empty() {
             self.item("destroyed", &destroyed.join(" "), Tone::Plain);
         }
@@ -293,9 +314,11 @@ impl Page<'_> {
             return;
         }
         self.section("Findings about its pod");
-        for it in self.it.findings.clone().iter().take(SHOWN) {
-            let tone = super::findings::tone(it.severity);
-            self.item(it.rule, &format!("{}: {}", it.severity.name(), clean(&it.message)), tone);
+        let all = self.it.findings.clone();
+        for group in super::findings::groups(&all).iter().take(SHOWN) {
+            let Some(first) = group.first() else { continue };
+            let text = format!("{}: {}", first.severity.name(), super::findings::summary(group));
+            self.item(first.rule, &text, super::findings::tone(first.severity));
         }
     }
 }

@@ -3,6 +3,8 @@
 //! Findings of one rule about one container differ by the kind of namespace only; they are shown as one block, in
 //! which each statement stands once, with the kinds it holds for where it does not hold for all.
 
+use std::collections::HashMap;
+
 use crate::view::{Finding, PodList, Severity};
 
 /// Findings that are shown as one.
@@ -42,24 +44,29 @@ pub(super) fn below_pods(list: &PodList, look: &Look) -> String {
 /// Puts together what differs by the kind of namespace only, in the order of the first of each.
 pub(super) fn groups<'f>(findings: impl IntoIterator<Item = &'f Finding>) -> Vec<Group<'f>> {
     let mut groups: Vec<Group<'f>> = Vec::new();
+    let mut places: HashMap<_, usize> = HashMap::new();
     for finding in findings {
-        let found =
-            groups.iter_mut().find(|group| group.first().is_some_and(|it| belong_together(it, finding)));
-        match found {
-            Some(group) => group.push(finding),
-            None => groups.push(vec![finding]),
+        // One of no pod, container or process stands alone.
+        let subject = &finding.subject;
+        let alone = subject.pod.is_none() && subject.container.is_none() && subject.pid.is_none();
+        let key = (
+            finding.rule,
+            finding.severity,
+            &subject.pod,
+            &subject.container,
+            subject.pid,
+            subject.namespace_kind.is_some(),
+            (alone || subject.namespace_kind.is_none()).then_some(&finding.id),
+        );
+        let place = *places.entry(key).or_insert_with(|| {
+            groups.push(Vec::new());
+            groups.len() - 1
+        });
+        if let Some(group) = groups.get_mut(place) {
+            group.push(finding);
         }
     }
     groups
-}
-
-fn belong_together(a: &Finding, b: &Finding) -> bool {
-    a.rule == b.rule
-        && a.severity == b.severity
-        && a.subject.pod == b.subject.pod
-        && a.subject.container == b.subject.container
-        && a.subject.pid == b.subject.pid
-        && a.subject.namespace_kind.is_some() == b.subject.namespace_kind.is_some()
 }
 
 /// All about one group. `name` is that of a pod by its id.
@@ -96,6 +103,24 @@ pub(super) fn block(group: &[&Finding], name: &dyn Fn(&str) -> Option<String>, l
     section(&mut out, "consequence", &one(|finding| &finding.consequence), look);
     section(&mut out, "remedy", &one(|finding| &finding.remedy), look);
     out
+}
+
+/// What a group of findings says: where only the kind makes the difference, once, with all of them.
+pub(super) fn summary(group: &[&Finding]) -> String {
+    let Some(first) = group.first() else { return String::new() };
+    let of_kind = |finding: &Finding, kinds: &str| {
+        let kind = finding.subject.namespace_kind.map(|kind| format!("{kind} namespace"));
+        kind.map_or_else(|| finding.message.clone(), |kind| finding.message.replacen(&kind, kinds, 1))
+    };
+    let kinds: Vec<&str> = group.iter().filter_map(|it| Some(it.subject.namespace_kind?.name())).collect();
+    let together = format!("{} namespaces", kinds.join(", "));
+    match group.len() {
+        1 => clean(&first.message).into_owned(),
+        _ if group.iter().all(|it| of_kind(it, &together) == of_kind(first, &together)) => {
+            clean(&of_kind(first, &together)).into_owned()
+        }
+        _ => statements(group, |finding| vec![&finding.message]).join("; "),
+    }
 }
 
 /// How a severity looks.

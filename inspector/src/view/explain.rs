@@ -352,8 +352,9 @@ fn restart(subject: &Subject<'_>, death: &Death, snapshot: &Snapshot) -> Vec<Str
             .map(|it| it.name.as_str())
             .collect();
         if !joiners.is_empty() {
+            let (they, are) = if joiners.len() == 1 { ("it", "is") } else { ("they", "are") };
             said.push(format!(
-                "{} can be started again only after {}, whose namespaces they are declared to join",
+                "{} can be started again only after {}, whose namespaces {they} {are} declared to join",
                 joiners.join(", "),
                 dead.name
             ));

@@ -14,7 +14,7 @@ fn ask(world: &mut World, target: &str) -> Explanation {
     world.seen.tasks.sort_by_key(|task| task.pid);
     let snapshot = crate::state::snapshot(&world.seen);
     let facts = facts(&world.seen);
-    let judgement = evaluate(Node { name: "node", pods: &snapshot.pods, facts: &facts });
+    let judgement = evaluate(&Node::new("node", &snapshot.pods, &facts));
     let resolved = Target::resolve(target, &world.seen, &snapshot, &SORTS).unwrap().narrowed(target);
     explain(&world.seen, &snapshot, &facts, &judgement, resolved)
 }

@@ -1,11 +1,11 @@
 //! For people: findings by severity, each in a line or with all about it, then the sum and what it rests on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::super::layout::{Column, Layout, Overflow, Text};
 use super::super::text::{clean, wrap};
 use super::super::{Look, Tone, coverage, findings, words};
-use crate::view::{AuditFinding, Finding, FindingList, Severity, Status};
+use crate::view::{AuditFinding, FindingList, Severity, Status};
 
 const fn column(title: &'static str, min: usize, max: usize, luxury: u8) -> Column {
     Column { title, min, max, right: false, overflow: Overflow::End, luxury }
@@ -62,15 +62,15 @@ fn by_severity<'f>(shown: &[&'f AuditFinding]) -> BTreeMap<Severity, Vec<finding
     by_severity
 }
 
-fn of<'f>(shown: &[&'f AuditFinding], finding: &Finding) -> Option<&'f AuditFinding> {
-    shown.iter().find(|it| it.finding.id == finding.id).copied()
-}
+/// The findings by id.
+type ById<'f> = HashMap<&'f str, &'f AuditFinding>;
 
 fn rows(shown: &[&AuditFinding], look: &Look) -> String {
     let groups = by_severity(shown);
+    let by_id: ById<'_> = shown.iter().map(|it| (it.finding.id.as_str(), *it)).collect();
     let rows: BTreeMap<Severity, Vec<Vec<Text>>> = groups
         .iter()
-        .map(|(severity, groups)| (*severity, groups.iter().map(|group| row(shown, group)).collect()))
+        .map(|(severity, groups)| (*severity, groups.iter().map(|group| row(&by_id, group)).collect()))
         .collect();
     let every: Vec<Vec<Text>> = rows.values().flatten().cloned().collect();
     let layout = Layout::new(&COLUMNS, &every, look.width);
@@ -87,10 +87,10 @@ fn rows(shown: &[&AuditFinding], look: &Look) -> String {
     out
 }
 
-fn row(shown: &[&AuditFinding], group: &findings::Group<'_>) -> Vec<Text> {
+fn row(by_id: &ById<'_>, group: &findings::Group<'_>) -> Vec<Text> {
     let plain = |text: String| (text, Tone::Plain);
     let Some(first) = group.first() else { return vec![plain(String::new()); COLUMNS.len()] };
-    let audited = of(shown, first);
+    let audited = by_id.get(first.id.as_str()).copied();
     let mut whole = audited.cloned();
     if let Some(whole) = &mut whole {
         whole.finding.subject.namespace_kind = None;
@@ -103,7 +103,7 @@ fn row(shown: &[&AuditFinding], group: &findings::Group<'_>) -> Vec<Text> {
         Status::Open => String::new(),
         other => format!("[{}] ", other.name()),
     };
-    let what = message(group);
+    let what = findings::summary(group);
     vec![
         (first.rule.to_owned(), Tone::Strong),
         plain(first.name.to_owned()),
@@ -111,24 +111,6 @@ fn row(shown: &[&AuditFinding], group: &findings::Group<'_>) -> Vec<Text> {
         plain(findings::kinds_of(group)),
         plain(format!("{status}{what}")),
     ]
-}
-
-/// What a group of findings says: where only the kind makes the difference, once, with all of them.
-fn message(group: &findings::Group<'_>) -> String {
-    let Some(first) = group.first() else { return String::new() };
-    let of_kind = |finding: &Finding, kinds: &str| {
-        let kind = finding.subject.namespace_kind.map(|kind| format!("{kind} namespace"));
-        kind.map_or_else(|| finding.message.clone(), |kind| finding.message.replacen(&kind, kinds, 1))
-    };
-    let kinds: Vec<&str> = group.iter().filter_map(|it| Some(it.subject.namespace_kind?.name())).collect();
-    let together = format!("{} namespaces", kinds.join(", "));
-    match group.len() {
-        1 => clean(&first.message).into_owned(),
-        _ if group.iter().all(|it| of_kind(it, &together) == of_kind(first, &together)) => {
-            clean(&of_kind(first, &together)).into_owned()
-        }
-        _ => findings::statements(group, |finding| vec![&finding.message]).join("; "),
-    }
 }
 
 fn blocks(shown: &[&AuditFinding], look: &Look) -> String {

@@ -40,5 +40,5 @@ fn owner(pod: &Pod, kind: Kind) -> &crate::view::Owner {
 /// What the rules say of these pods, of which nothing else is known.
 fn findings(pods: &[Pod]) -> Vec<crate::view::Finding> {
     let facts = crate::state::facts::Facts::default();
-    crate::findings::evaluate(crate::findings::Node { name: "node", pods, facts: &facts }).findings
+    crate::findings::evaluate(&crate::findings::Node::new("node", pods, &facts)).findings
 }
