@@ -115,6 +115,12 @@ enum Bench {
         #[arg(long)]
         write: bool,
     },
+    /// The rules over 500 and 5,000 containers in memory, and a picture of 150 pods
+    Judgement {
+        /// Write the tables into docs/performance.md
+        #[arg(long)]
+        write: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -126,6 +132,7 @@ fn main() -> ExitCode {
         Command::Lint => lint::lint(),
         Command::Dist => dist::dist().map(drop),
         Command::Bench { what: Bench::Snapshot { only, write } } => bench::snapshot(&only, write),
+        Command::Bench { what: Bench::Judgement { write } } => bench::judgement(write),
         Command::Population { size } => bench::population(size),
         Command::CheckRows { lsns, inspector } => bench::check_rows(&lsns, &inspector),
         Command::Measure { output, program } => bench::measure(&output, &program),

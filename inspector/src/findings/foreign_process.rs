@@ -1,7 +1,5 @@
 //! PNS006: a process is in a pod's namespaces and in none of its containers.
 
-use std::collections::HashMap;
-
 use super::{Judgement, Node, Rule, hash, words};
 use crate::state::facts::Foreign;
 use crate::view::{Finding, Pod, Severity, Subject, Undetermined};
@@ -23,9 +21,8 @@ pub(super) const RULE: Rule = Rule {
 };
 
 fn judge(node: &Node<'_>, judgement: &mut Judgement) {
-    let pods: HashMap<&str, &Pod> = node.pods.iter().map(|pod| (pod.id.as_str(), pod)).collect();
     for foreign in &node.facts.foreign {
-        if let Some(pod) = pods.get(foreign.pod.as_str()) {
+        if let Some(pod) = node.pod(&foreign.pod) {
             judgement.findings.push(finding(node, pod, foreign));
         }
     }
@@ -33,7 +30,7 @@ fn judge(node: &Node<'_>, judgement: &mut Judgement) {
         judgement.undetermined.push(Undetermined {
             rule: RULE.id,
             subject: Subject { pod: Some(process.pod.clone()), pid: Some(process.pid), ..Subject::default() },
-            why: format!("the cgroup of process {} ({}) could not be read", process.pid, process.comm),
+            why: format!("whose process {} ({}) is cannot be told by a cgroup", process.pid, process.comm),
         });
     }
     if node.facts.unreadable > 0 {

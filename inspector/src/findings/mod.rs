@@ -37,6 +37,8 @@ pub struct Node<'a> {
     pods: &'a [Pod],
     /// What else is known.
     facts: &'a Facts,
+    /// Each pod by its id.
+    pods_by_id: HashMap<&'a str, &'a Pod>,
     /// Each container by its id; of several with one id the living one.
     by_id: HashMap<&'a str, (&'a Pod, &'a Container)>,
 }
@@ -92,7 +94,13 @@ impl<'a> Node<'a> {
                 }
             }
         }
-        Self { name, pods, facts, by_id }
+        let pods_by_id = pods.iter().map(|pod| (pod.id.as_str(), pod)).collect();
+        Self { name, pods, facts, pods_by_id, by_id }
+    }
+
+    /// A pod.
+    fn pod(&self, id: &str) -> Option<&'a Pod> {
+        self.pods_by_id.get(id).copied()
     }
 
     /// The pod that has a container, and the container.

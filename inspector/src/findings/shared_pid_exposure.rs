@@ -1,6 +1,6 @@
 //! PNS009: containers of one PID namespace can read one another's environment and files.
 
-use super::{Judgement, Node, Rule, running, stable_id, words};
+use super::{Judgement, Node, Rule, stable_id, words};
 use crate::observation::{Kind, Origin};
 use crate::state::facts::{How, Reading};
 use crate::view::{Container, Finding, Pod, Role, Severity, Subject, Undetermined};
@@ -32,8 +32,7 @@ fn judge(node: &Node<'_>, judgement: &mut Judgement) {
             // In infra there is nothing to read.
             .filter(|(_, _, target)| target.role != Role::Infra)
             .collect();
-        let in_it = |container: &Container| container.namespaces.get(&Kind::Pid) == Some(&exposure.inode);
-        let Some(pod) = node.pods.iter().find(|pod| running(pod).any(in_it)) else { continue };
+        let Some(pod) = node.pod(&exposure.pod) else { continue };
         let subject = Subject {
             pod: Some(pod.id.clone()),
             namespace_kind: Some(Kind::Pid),

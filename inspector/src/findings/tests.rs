@@ -173,6 +173,18 @@ fn who_is_no_foreign_process() {
 }
 
 #[test]
+fn without_a_cgroup_of_its_own_a_containers_processes_are_told_by_descent() {
+    let mut world = World::new();
+    world.docker("app", 200).cgroup("/user.slice");
+    world.container("app").start_ticks = Some(20_000);
+    world.process(300, "child").with(200, &Kind::ALL).child_of(200).cgroup("/user.slice");
+    assert_eq!(judge(&mut world), Judgement::default());
+    world.process(400, "somebody").with(200, &[Kind::Net]).cgroup("/user.slice");
+    let judgement = judge(&mut world);
+    assert_eq!((of(&judgement, "PNS006").len(), unsure(&judgement, "PNS006")), (0, 1));
+}
+
+#[test]
 fn a_thread_of_another_container_is_foreign_and_its_container_as_a_whole_is_an_intruder() {
     let mut world = World::new();
     kubernetes(&mut world, "web", 100, &[("app", 200)]);

@@ -177,6 +177,9 @@ fn two_pods_stay_two() {
     assert_eq!(ours.pod_of(&a.id)["id"], json!(one.id));
     assert_eq!(ours.pod_of(&b.id)["id"], json!(other.id));
     assert_eq!(ours.pod_of(&intruder.id)["id"], json!(other.id));
+    // It belongs to the one pod, and is in a namespace of the other.
+    assert_eq!(ours.findings_of("PNS004"), [("net", intruder.id.as_str())], "{:#?}", ours.findings);
+    assert_eq!(ours.findings_of("PNS008"), [], "the more specific rule only");
     expect(ours.pod_of(&a.id), [("verdict", json!("runtime-pinned"))]);
     assert_eq!(namespace(ours.pod_of(&a.id), "net")["owner"]["container"], json!(one.id));
 }

@@ -1,7 +1,7 @@
 //! `cargo xtask bench snapshot`: all namespaces of a node as JSON, `inspector namespaces` against `lsns`.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use super::measure::{self, Cost};
 use super::population::{Population, Size};
+use super::publish;
 use crate::cargo::target_dir;
 use crate::{dist, sh};
 
@@ -52,7 +53,7 @@ pub fn snapshot(only: &[String], write: bool) -> Result<()> {
     let table = table(&lines)?;
     print!("{table}");
     if write {
-        publish(&table)?;
+        publish("snapshot", &table)?;
     }
     Ok(())
 }
@@ -182,18 +183,6 @@ fn table(lines: &[Line]) -> Result<String> {
         )?;
     }
     Ok(out)
-}
-
-/// Replaces what stands between the marks in `docs/performance.md`.
-fn publish(table: &str) -> Result<()> {
-    const MARKS: [&str; 2] = ["<!-- bench snapshot -->", "<!-- /bench snapshot -->"];
-    let path: PathBuf = sh::workspace()?.join("docs/performance.md");
-    let text = fs::read_to_string(&path)?;
-    let missing = || format!("{} has no marks {MARKS:?}", path.display());
-    let (head, rest) = text.split_once(MARKS[0]).with_context(missing)?;
-    let (_, tail) = rest.split_once(MARKS[1]).with_context(missing)?;
-    fs::write(&path, format!("{head}{}\n{table}{}{tail}", MARKS[0], MARKS[1]))?;
-    Ok(())
 }
 
 #[cfg(test)]

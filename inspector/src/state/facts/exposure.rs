@@ -20,6 +20,8 @@ const MOST: usize = 1000;
 pub struct Exposure {
     /// The namespace.
     pub inode: u32,
+    /// The pod of its eldest container.
+    pub pod: String,
     /// Each container that can read another.
     pub readings: Vec<Reading>,
     /// Processes whose credentials could not be read.
@@ -77,7 +79,7 @@ pub(super) fn needed(model: &Model<'_>) -> BTreeSet<ProcessKey> {
         .collect()
 }
 
-pub(super) fn find(model: &Model<'_>) -> Vec<Exposure> {
+pub(super) fn find(model: &Model<'_>, pod_of: &HashMap<UnitId, String>) -> Vec<Exposure> {
     let observation = model.observation;
     let credentials: HashMap<ProcessKey, &Credentials> =
         observation.credentials.iter().map(|it| (it.process, it)).collect();
@@ -119,7 +121,10 @@ pub(super) fn find(model: &Model<'_>) -> Vec<Exposure> {
                     }
                 }
             }
-            Exposure { inode, readings, unread }
+            let age = |unit: &&UnitId| model.units.list.get(**unit).map(|unit| unit.age());
+            let eldest = units.iter().min_by_key(age);
+            let pod = eldest.and_then(|unit| pod_of.get(unit)).cloned().unwrap_or_default();
+            Exposure { inode, pod, readings, unread }
         })
         .collect()
 }

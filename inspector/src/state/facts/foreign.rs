@@ -107,7 +107,15 @@ pub(super) fn find(model: &Model<'_>, pod_of: &HashMap<UnitId, String>) -> (Vec<
                 task.is_leader() || leader.is_none_or(|leader| leader.namespaces.get(*kind) != Some(*inode))
             })
             .collect();
-        let Some(pod) = foreign.first().and_then(|(_, _, home)| pod_of.get(home)) else { continue };
+        let Some((_, _, home)) = foreign.first() else { continue };
+        let Some(pod) = pod_of.get(home) else { continue };
+        // Of a container without a cgroup of its own only descent tells what is its own.
+        if unit.is_none() && foreign.iter().any(|(.., home)| !has_own_cgroup(*home, model)) {
+            if !descends(task, *home, model) {
+                unplaced.push(Unplaced { pod: pod.clone(), pid: task.pid, comm: task.comm.clone() });
+            }
+            continue;
+        }
         if is_helper(task, leader, model) {
             continue;
         }
@@ -155,6 +163,33 @@ fn homes(model: &Model<'_>) -> HashMap<(Kind, u32), UnitId> {
 
 fn is_managed(unit: UnitId, model: &Model<'_>) -> bool {
     model.units.list.get(unit).is_some_and(|unit| unit.runtime.is_some())
+}
+
+/// Whether a container's processes are told by a cgroup: it has one, and its init is in there (crun can do without).
+fn has_own_cgroup(unit: UnitId, model: &Model<'_>) -> bool {
+    let Some(unit) = model.units.list.get(unit) else { return false };
+    let (Some(own), Some(path)) = (unit.cgroup.as_deref(), unit.init.and_then(|init| init.cgroup.as_deref()))
+    else {
+        return false;
+    };
+    own != "/" && path.strip_prefix(own).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Whether a process descends from a container's init.
+fn descends(task: &Task, unit: UnitId, model: &Model<'_>) -> bool {
+    let init = model.units.list.get(unit).and_then(|unit| unit.init).map(|init| init.pid);
+    let mut at = task.tgid;
+    let mut seen = HashSet::new();
+    while seen.insert(at) {
+        if Some(at) == init {
+            return true;
+        }
+        match model.units.leaders.get(&at) {
+            Some(leader) => at = leader.parent,
+            None => return false,
+        }
+    }
+    false
 }
 
 const fn is_young(task: &Task, now_ns: u64) -> bool {

@@ -68,7 +68,7 @@ pub fn facts(observation: &Observation) -> Facts {
         unplaced,
         zombies: zombies::find(&model, &pod_of),
         orphans: orphans::find(observation),
-        exposures: exposure::find(&model),
+        exposures: exposure::find(&model, &pod_of),
         unreadable: observation.unreadable,
         silent,
     }
