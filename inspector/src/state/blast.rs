@@ -152,7 +152,7 @@ fn after(model: &Model<'_>, dead: &BTreeMap<u32, &'static str>, death: &mut Deat
             if dead.contains_key(&task.tgid) { &mut left } else { &mut kept };
         of.extend(task.namespaces.iter());
         if !dead.contains_key(&task.tgid) {
-            kept.extend(task.pid_for_children.map(|inode| (Kind::Pid, inode)));
+            // Not so for `pid_for_children`: into a PID namespace whose init is dead nobody is born.
             kept.extend(task.time_for_children.map(|inode| (Kind::Time, inode)));
         }
     }

@@ -3,13 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
 use crate::support::answer::{list, validate};
 use crate::support::check::agreed;
 use crate::support::keeper;
+use crate::support::random::{Random, topologies};
 use crate::support::run::{inspector, wait_until};
 use crate::support::truth::{KINDS, Truth, host_namespace, is_dead, processes_in};
 use crate::support::world::{Container, Scenario, World};
@@ -54,14 +54,10 @@ fn the_articles_topologies(world: &'static World) {
     }
 }
 
-/// How many, and by which seed: `INSPECTOR_TEST_SEED` and `INSPECTOR_TEST_TOPOLOGIES` repeat a run or make it longer.
+/// `INSPECTOR_TEST_SEED` and `INSPECTOR_TEST_TOPOLOGIES` repeat a run or make it longer.
 fn random_topologies(world: &'static World) {
-    let given = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos();
-    let seed = given("INSPECTOR_TEST_SEED").unwrap_or(u64::try_from(now % 1_000_000_007).unwrap());
-    eprintln!("random topologies: INSPECTOR_TEST_SEED={seed} makes the same ones again");
-    let mut random = Random(seed);
-    for number in 0..given("INSPECTOR_TEST_TOPOLOGIES").unwrap_or(10) {
+    let mut random = Random::new("random topologies");
+    for number in 0..topologies(10) {
         let count = 2 + random.below(3);
         let members: Vec<Joins> = (0..count)
             .map(|member| {
@@ -78,19 +74,6 @@ fn random_topologies(world: &'static World) {
         let case = Case { members, session, target: random.below(count) };
         eprintln!("topology {number}: {case:?}");
         check(world, &format!("x{number}"), &case);
-    }
-}
-
-/// Numbers that a seed gives (`SplitMix64`).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((mixed ^ (mixed >> 31)) % limit as u64).unwrap()
     }
 }
 

@@ -57,10 +57,10 @@ fn is_alive(pid: u32) -> bool {
 }
 
 /// A folder in which something is mounted, in this mount namespace only; unmounted when dropped.
-struct MountPoint(tempfile::TempDir);
+pub struct MountPoint(tempfile::TempDir);
 
 impl MountPoint {
-    fn new() -> Self {
+    pub fn new() -> Self {
         // A name that mountinfo has to escape; `left_by` knows the prefix.
         let folder = tempfile::Builder::new().prefix("inspector-pins- ").tempdir().unwrap();
         mount_bind(folder.path(), folder.path()).unwrap();
@@ -70,6 +70,13 @@ impl MountPoint {
 
     fn place(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
+    }
+
+    /// Mounts a namespace there.
+    pub fn pin(&self, name: &str, namespace: &str) {
+        let place = self.place(name);
+        fs::write(&place, "").unwrap();
+        mount_bind(namespace, &place).unwrap();
     }
 
     /// As mountinfo says it.

@@ -9,6 +9,7 @@ mod support;
 
 mod groups;
 mod holders;
+mod judged;
 mod processes;
 mod shells;
 mod unprivileged;

@@ -12,6 +12,7 @@ pub mod fake;
 pub mod helper;
 pub mod images;
 pub mod keeper;
+pub mod random;
 pub mod run;
 pub mod truth;
 pub mod world;
