@@ -25,6 +25,17 @@ pub fn cargo(subcommand: &str) -> Result<Command> {
     Ok(cargo)
 }
 
+/// Has cargo link what it builds for this target statically.
+pub fn link_statically<'c>(cargo: &'c mut Command, target: &str) -> &'c mut Command {
+    let flags = format!("CARGO_TARGET_{}_RUSTFLAGS", target.to_uppercase().replace('-', "_"));
+    cargo
+        .args(["--target", target])
+        // RUSTFLAGS would win over the flags of the target alone, and reach build scripts' dependencies too.
+        .env_remove("RUSTFLAGS")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        .env(flags, "-C target-feature=+crt-static")
+}
+
 /// Builds the program, adjusted by `with`, and says where it is.
 pub fn build_program(with: impl FnOnce(&mut Command) -> &mut Command) -> Result<Program> {
     let mut command = cargo("build")?;

@@ -10,22 +10,14 @@ use object::Endianness;
 use object::elf::FileHeader64;
 use object::read::elf::{Dyn as _, ElfFile, ProgramHeader as _};
 
-use crate::cargo::{build_program, host_target};
+use crate::cargo::{build_program, host_target, link_statically};
 use crate::{build, setup, sh};
 
 /// Makes the binary, checks it, and gives its path.
 pub fn dist() -> Result<PathBuf> {
     setup::setup(false)?;
     let target = host_target();
-    let flags = format!("CARGO_TARGET_{}_RUSTFLAGS", target.to_uppercase().replace('-', "_"));
-    let program = build_program(|cargo| {
-        cargo
-            .args(["--profile", "dist", "--target", &target])
-            // RUSTFLAGS would win over the flags of the target alone, and reach build scripts' dependencies too.
-            .env_remove("RUSTFLAGS")
-            .env_remove("CARGO_ENCODED_RUSTFLAGS")
-            .env(flags, "-C target-feature=+crt-static")
-    })?;
+    let program = build_program(|cargo| link_statically(cargo.args(["--profile", "dist"]), &target))?;
     build::require_object(&program)?;
     let bytes = fs::read(&program.path)?;
     require_static(&bytes).with_context(|| format!("{} is not static", program.path.display()))?;

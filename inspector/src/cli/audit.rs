@@ -12,7 +12,7 @@ use super::terminal::Terminal;
 use super::{connect, input, output, pods};
 use crate::audit::{Baseline, Choice, Waiver, fails, parse_waivers};
 use crate::findings;
-use crate::render::{self, Look};
+use crate::render;
 use crate::view::Severity;
 
 /// The longest file of waivers, and the longest baseline: far more than anybody has.
@@ -40,14 +40,7 @@ pub fn run(args: &AuditArgs, settings: &Settings) -> Result<(), Failure> {
     };
     let observation = input::observe(&settings.input)?;
     let list = connect::audit(&observation, &choice, &waivers, &baseline);
-    let terminal = Terminal::detect();
-    let look = Look {
-        width: terminal.width(),
-        colour: terminal.colour(settings.color),
-        headers: settings.headers,
-        inodes: true,
-        filtered_from: None,
-    };
+    let look = Terminal::detect().look(settings, true);
     let text = match settings.report {
         Some(report) => render::audit::report(&list, report),
         None => render::audit::answer(&list, settings.format, &look, settings.all),

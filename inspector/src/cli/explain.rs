@@ -5,7 +5,7 @@ use super::failure::Failure;
 use super::resolve::Settings;
 use super::terminal::Terminal;
 use super::{connect, input, output, pods};
-use crate::render::{self, Look};
+use crate::render;
 
 /// Looks, explains, prints.
 ///
@@ -15,14 +15,7 @@ use crate::render::{self, Look};
 pub fn run(args: &ExplainArgs, settings: &Settings) -> Result<(), Failure> {
     let observation = input::observe(&settings.input)?;
     let explanation = connect::explanation(&observation, &args.target)?;
-    let terminal = Terminal::detect();
-    let look = Look {
-        width: terminal.width(),
-        colour: terminal.colour(settings.color),
-        headers: settings.headers,
-        inodes: true,
-        filtered_from: None,
-    };
+    let look = Terminal::detect().look(settings, true);
     let text = render::explain::explanation(&explanation, settings.format, &look).map_err(|error| {
         Failure::collect(format!("could not print the explanation: {error}; this is a bug, please report it"))
     })?;

@@ -5,7 +5,7 @@ use super::failure::Failure;
 use super::resolve::Settings;
 use super::terminal::Terminal;
 use super::{connect, input, output, pods};
-use crate::render::{self, Look};
+use crate::render;
 use crate::view::{Selection, SortBy, graph, select};
 
 /// Looks, chooses, draws.
@@ -18,14 +18,7 @@ pub fn run(args: &GraphArgs, settings: &Settings) -> Result<(), Failure> {
         Selection { namespace: args.namespace.clone(), pods: args.pod.clone(), ..Selection::default() };
     let list = select(connect::pods(&observation, settings.all), &selection, SortBy::Name);
     let graph = graph(&list, &observation.host, args.findings_only);
-    let terminal = Terminal::detect();
-    let look = Look {
-        width: terminal.width(),
-        colour: terminal.colour(settings.color),
-        headers: settings.headers,
-        inodes: false,
-        filtered_from: None,
-    };
+    let look = Terminal::detect().look(settings, false);
     output::print(&match settings.graph {
         Some(format) => render::graph::draw(&graph, format),
         None => render::graph::table(&graph, &look),

@@ -38,13 +38,9 @@ pub fn run(args: &NamespacesArgs, settings: &Settings) -> Result<(), Failure> {
             ))
         },
     )?;
-    let terminal = Terminal::detect();
     let look = Look {
-        width: terminal.width(),
-        colour: terminal.colour(settings.color),
-        headers: settings.headers,
-        inodes: true,
         filtered_from: list.namespaces.is_filtered().then_some(all.len()),
+        ..Terminal::detect().look(settings, true)
     };
     let shape = Shape { tree: args.tree, columns: &args.columns, process: args.pid };
     let mut broken = None;

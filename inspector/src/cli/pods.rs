@@ -31,13 +31,9 @@ pub fn show(list: PodList, args: &PodsArgs, settings: &Settings) -> Result<(), F
         kinds: args.kind.clone(),
         verdicts: args.verdict.clone(),
     };
-    let terminal = Terminal::detect();
     let look = Look {
-        width: terminal.width(),
-        colour: terminal.colour(settings.color),
-        headers: settings.headers,
-        inodes: args.inodes,
         filtered_from: (!selection.is_everything()).then_some(list.pods.len()),
+        ..Terminal::detect().look(settings, args.inodes)
     };
     let list = select(list, &selection, args.sort_by.unwrap_or_default());
     let text = render::pods(&list, settings.format, &look).map_err(|error| {

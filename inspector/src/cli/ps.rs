@@ -5,7 +5,7 @@ use super::failure::Failure;
 use super::resolve::Settings;
 use super::terminal::Terminal;
 use super::{connect, input, output, pods};
-use crate::render::{self, Look};
+use crate::render;
 
 /// Looks, chooses, prints.
 ///
@@ -15,14 +15,7 @@ use crate::render::{self, Look};
 pub fn run(args: &PsArgs, settings: &Settings) -> Result<(), Failure> {
     let observation = input::observe(&settings.input)?;
     let list = connect::processes(&observation, args.target.as_deref(), settings.all)?;
-    let terminal = Terminal::detect();
-    let look = Look {
-        width: terminal.width(),
-        colour: terminal.colour(settings.color),
-        headers: settings.headers,
-        inodes: false,
-        filtered_from: None,
-    };
+    let look = Terminal::detect().look(settings, false);
     let text = render::processes(&list, settings.format, &look).map_err(|error| {
         Failure::collect(format!("could not print the processes: {error}; this is a bug, please report it"))
     })?;

@@ -6,7 +6,7 @@ use super::output;
 use super::resolve::Settings;
 use super::terminal::Terminal;
 use crate::findings;
-use crate::render::{self, Look};
+use crate::render;
 
 /// Prints the rules, or one.
 ///
@@ -19,14 +19,7 @@ pub fn run(args: &RulesArgs, settings: &Settings) -> Result<(), Failure> {
             Failure::usage(format!("no rule is called {name:?}; `inspector rules` lists them"))
         })?),
     };
-    let terminal = Terminal::detect();
-    let look = Look {
-        width: terminal.width(),
-        colour: terminal.colour(settings.color),
-        headers: settings.headers,
-        inodes: false,
-        filtered_from: None,
-    };
+    let look = Terminal::detect().look(settings, false);
     let text = render::rules::rules(rule, settings.format, &look).map_err(|error| {
         Failure::collect(format!("could not print the rules: {error}; this is a bug, please report it"))
     })?;

@@ -3,6 +3,8 @@
 use std::io::{self, IsTerminal as _};
 
 use super::args::Color;
+use super::resolve::Settings;
+use crate::render::Look;
 
 /// What matters of standard output and the environment.
 #[derive(Clone, Debug, Default)]
@@ -30,6 +32,18 @@ impl Terminal {
             no_color: variable("NO_COLOR"),
             clicolor_force: variable("CLICOLOR_FORCE"),
             term: variable("TERM"),
+        }
+    }
+
+    /// What a table may look like here.
+    #[must_use]
+    pub fn look(&self, settings: &Settings, inodes: bool) -> Look {
+        Look {
+            width: self.width(),
+            colour: self.colour(settings.color),
+            headers: settings.headers,
+            inodes,
+            filtered_from: None,
         }
     }
 

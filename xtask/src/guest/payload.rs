@@ -15,7 +15,7 @@ use serde_json::Value;
 use super::image::pack;
 use super::judge::MARK;
 use super::suites::Suite;
-use crate::cargo::{cargo, host_target, target_dir};
+use crate::cargo::{cargo, host_target, link_statically, target_dir};
 use crate::sh;
 
 /// How many times longer than on ordinary machines anything may take.
@@ -60,18 +60,13 @@ struct Built {
 /// The test binaries, static: the guest's libraries are not this machine's.
 fn build(suites: &[Suite]) -> Result<Built> {
     let target = host_target();
-    let flags = format!("CARGO_TARGET_{}_RUSTFLAGS", target.to_uppercase().replace('-', "_"));
     let mut command = cargo("test")?;
-    command.args(["--no-run", "--package", "inspector", "--target", &target]);
+    command.args(["--no-run", "--package", "inspector"]);
     command.args(["--message-format=json-render-diagnostics"]);
     for binary in suites.iter().map(|suite| suite.binary).collect::<BTreeSet<_>>() {
         command.args(["--test", binary]);
     }
-    // As `dist` does it, for the same reasons.
-    command
-        .env_remove("RUSTFLAGS")
-        .env_remove("CARGO_ENCODED_RUSTFLAGS")
-        .env(flags, "-C target-feature=+crt-static");
+    link_statically(&mut command, &target);
     eprintln!("guest: builds the tests as static programs");
     let mut child = command.stdout(Stdio::piped()).spawn().context("cannot start cargo")?;
     let stdout = child.stdout.take().context("cargo has no output")?;
