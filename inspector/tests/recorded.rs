@@ -98,6 +98,8 @@ fn what_the_concepts_page_shows_is_what_the_program_prints() {
     ] {
         assert!(page.contains(shown), "docs/concepts.md does not have\n{shown}");
     }
+    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md")).unwrap();
+    assert!(readme.contains(part(&explained("nginx"), "If it dies")), "README.md shows another explanation");
     let after = printed(&["pods", "--all"], "article-nginx-stopped.rec");
     let nginx = after.split("pause  ").next().unwrap();
     let nginx = &nginx[nginx.find("nginx  ").unwrap()..];

@@ -14,7 +14,8 @@ pub(super) const RULE: Rule = Rule {
             closed. Leaked network namespaces keep interfaces, addresses and memory.",
     quiet: "What a sandbox pins by design, Docker's own network namespaces, and what another living namespace is below \
             are left out.",
-    undetermined: "It cannot tell while a runtime that is there does not say what is its own.",
+    undetermined: "It cannot tell while the namespaces of processes could not be read, or a runtime that is there does \
+                   not say what is its own.",
     remedy: "Unmount it, or restart whoever holds the descriptor.",
     example: "ip netns add forgotten",
     judge,
@@ -22,7 +23,16 @@ pub(super) const RULE: Rule = Rule {
 
 fn judge(node: &Node<'_>, judgement: &mut Judgement) {
     for orphan in &node.facts.orphans {
-        if let Some(silent) = node.facts.silent.first() {
+        if node.facts.unreadable > 0 {
+            judgement.undetermined.push(Undetermined {
+                rule: RULE.id,
+                subject: subject(orphan),
+                why: format!(
+                    "whether one of the {} processes is in it whose namespaces could not be read is not known",
+                    node.facts.unreadable
+                ),
+            });
+        } else if let Some(silent) = node.facts.silent.first() {
             judgement.undetermined.push(Undetermined {
                 rule: RULE.id,
                 subject: subject(orphan),

@@ -261,6 +261,13 @@ fn a_namespace_that_only_a_pin_keeps() {
     });
     let judgement = judge(&mut world);
     assert_eq!((of(&judgement, "PNS007").len(), unsure(&judgement, "PNS007")), (0, 1));
+
+    // A process that could not be read may be in there; process 1 is in nobody's.
+    world.seen.runtimes.clear();
+    world.seen.unreadable = 1;
+    assert_eq!(unsure(&judge(&mut world), "PNS007"), 1);
+    world.task(1).namespaces = crate::observation::Inodes::default();
+    assert_eq!(of(&judge(&mut world), "PNS007").len(), 1);
 }
 
 #[test]

@@ -19,8 +19,8 @@ const COLUMNS: [Column; 5] = [
     Column { title: "WHAT", min: 30, max: 100, right: false, overflow: Overflow::Wrap, luxury: 0 },
 ];
 
-/// How many reasons of what could not be judged are listed without `--all`.
-const REASONS: usize = 12;
+/// For how many reasons a rule could not judge something is listed without `--all`.
+const REASONS: usize = 3;
 
 pub(super) fn findings(list: &FindingList, look: &Look, wide: bool, all: bool) -> String {
     let shown: Vec<&AuditFinding> =
@@ -135,23 +135,29 @@ fn undetermined(list: &FindingList, look: &Look, all: bool) -> String {
     if list.undetermined.is_empty() {
         return String::new();
     }
-    let mut reasons: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    let mut rules: BTreeMap<&str, BTreeMap<&str, usize>> = BTreeMap::new();
     for it in &list.undetermined {
-        *reasons.entry((it.rule, &it.why)).or_default() += 1;
+        *rules.entry(it.rule).or_default().entry(&it.why).or_default() += 1;
     }
     let mut out =
         format!("\n{}\n", Tone::Doubtful.paint(&format!("UNDETERMINED ({})", list.undetermined.len()), look));
-    let limit = if all { reasons.len() } else { REASONS };
     let room = look.width.map_or(usize::MAX, |screen| screen.saturating_sub(8));
-    for ((rule, why), count) in reasons.iter().take(limit) {
-        let times = if *count > 1 { format!(" ({count} times)") } else { String::new() };
-        for (index, line) in wrap(&format!("{}{times}", clean(why)), room).iter().enumerate() {
-            let label = if index == 0 { rule } else { "      " };
-            out.push_str(&format!("{label}  {line}\n"));
+    for (rule, reasons) in rules {
+        let limit = if all { reasons.len() } else { REASONS };
+        let mut label = rule;
+        let mut line = |text: &str| {
+            for line in wrap(text, room) {
+                out.push_str(&format!("{label:<6}  {line}\n"));
+                label = "";
+            }
+        };
+        for (why, count) in reasons.iter().take(limit) {
+            let times = if *count > 1 { format!(" ({count} times)") } else { String::new() };
+            line(&format!("{}{times}", clean(why)));
         }
-    }
-    if reasons.len() > limit {
-        out.push_str(&format!("        and {} more (--all)\n", reasons.len() - limit));
+        if reasons.len() > limit {
+            line(&format!("and {} more (--all)", reasons.len() - limit));
+        }
     }
     out
 }

@@ -36,7 +36,7 @@ pub struct Facts {
     pub orphans: Vec<Orphan>,
     /// Who can read whom in each PID namespace that containers share; by inode.
     pub exposures: Vec<Exposure>,
-    /// Processes whose namespaces could not be read.
+    /// Processes whose namespaces could not be read; the node's own init left out, which is in nobody's pod.
     pub unreadable: u64,
     /// Runtimes that are there and did not say what is theirs, with the reason.
     pub silent: Vec<String>,
@@ -69,9 +69,14 @@ pub fn facts(observation: &Observation) -> Facts {
         zombies: zombies::find(&model, &pod_of),
         orphans: orphans::find(observation),
         exposures: exposure::find(&model, &pod_of),
-        unreadable: observation.unreadable,
+        unreadable: observation.unreadable.saturating_sub(u64::from(is_init_unread(observation))),
         silent,
     }
+}
+
+/// Whether process 1 is among those whose namespaces could not be read: some kernels hide it even from root.
+fn is_init_unread(observation: &Observation) -> bool {
+    !observation.tasks.iter().any(|task| task.pid == 1 && !task.namespaces.is_empty())
 }
 
 /// The processes whose credentials decide who can read whom. A source reads them and adds them to the observation.
