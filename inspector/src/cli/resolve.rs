@@ -93,6 +93,7 @@ pub fn resolve(global: &Global, command: &Command) -> Result<Settings, Failure> 
     let input = match &global.replay {
         None => Input::Node(Options {
             handles: needs_handles(command),
+            credentials: needs_credentials(command),
             networks: needs_networks(command),
             ..options(global)
         }),
@@ -216,6 +217,7 @@ fn options(global: &Global) -> Options {
             Some(Holders::All) => HoldersScope::All,
         },
         handles: default.handles,
+        credentials: default.credentials,
         networks: default.networks,
     }
 }
@@ -223,6 +225,11 @@ fn options(global: &Global) -> Options {
 /// Whether its answer says what keeps namespaces, or another command's may be given from it.
 const fn needs_handles(command: &Command) -> bool {
     matches!(command, Command::Namespaces(_) | Command::Audit(_) | Command::Explain(_) | Command::Record(_))
+}
+
+/// Whether its answer judges by rules, or another command's may be given from it.
+const fn needs_credentials(command: &Command) -> bool {
+    !matches!(command, Command::Namespaces(_) | Command::Ps(_))
 }
 
 /// Whether its answer says who listens where, or another command's may be given from it.

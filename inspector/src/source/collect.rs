@@ -44,15 +44,14 @@ pub async fn collect(context: &Context) -> Result<Observation, CollectError> {
         }
         observation = look(context).await?;
     }
-    let needed = state::behaviour_needed(&observation);
-    if !needed.is_empty() {
-        let (behaviours, gaps) = behaviour::read(context, &needed);
+    let needed = state::needed(&observation);
+    if !needed.behaviours.is_empty() {
+        let (behaviours, gaps) = behaviour::read(context, &needed.behaviours);
         observation.behaviours = behaviours;
         observation.gaps.extend(gaps);
     }
-    let needed = state::facts::credentials_needed(&observation);
-    if !needed.is_empty() {
-        let (credentials, gaps) = credentials::read(context, &needed);
+    if context.options.credentials && !needed.credentials.is_empty() {
+        let (credentials, gaps) = credentials::read(context, &needed.credentials);
         observation.credentials = credentials;
         observation.gaps.extend(gaps);
     }

@@ -71,6 +71,8 @@ pub struct Options {
     pub holders: HoldersScope,
     /// Whether to look for open descriptors, sockets and mounts that keep namespaces: no pod depends on them.
     pub handles: bool,
+    /// Whether to read the credentials of processes that share a PID namespace with another container.
+    pub credentials: bool,
     /// Whether to look into containers' network namespaces for addresses and listening sockets.
     pub networks: bool,
 }
@@ -84,6 +86,7 @@ impl Default for Options {
             timeout: Duration::from_secs(30),
             holders: HoldersScope::Host,
             handles: false,
+            credentials: true,
             networks: false,
         }
     }

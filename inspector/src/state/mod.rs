@@ -104,20 +104,30 @@ pub fn snapshot(observation: &Observation) -> Snapshot {
     Snapshot { pods, gaps }
 }
 
-/// The processes whose behaviour decides about a verdict: those of living owners that others join and that nothing
-/// marks as infra. A source reads them and adds them to the observation.
+/// Of which processes more has to be known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Needed {
+    /// Those whose behaviour decides about a verdict: of living owners that others join and that nothing marks as infra.
+    pub behaviours: Vec<ProcessKey>,
+    /// Those whose credentials decide who can read whom: of containers that share a PID namespace.
+    pub credentials: Vec<ProcessKey>,
+}
+
+/// Says so. A source reads it and adds it to the observation.
 #[must_use]
-pub fn behaviour_needed(observation: &Observation) -> Vec<ProcessKey> {
+pub fn needed(observation: &Observation) -> Needed {
     let model = Model::of(observation);
-    let mut needed = BTreeSet::new();
+    let mut behaviours = BTreeSet::new();
     for parts in &model.pods {
         for unit in pods::owners_judged_by_behaviour(parts, &model) {
             if let Some(unit) = model.units.list.get(unit) {
-                needed.extend(class::own_tasks(unit).into_iter().map(|task| class::key(task, observation)));
+                behaviours
+                    .extend(class::own_tasks(unit).into_iter().map(|task| class::key(task, observation)));
             }
         }
     }
-    needed.into_iter().collect()
+    let credentials = facts::credentials_needed(&model);
+    Needed { behaviours: behaviours.into_iter().collect(), credentials }
 }
 
 /// A container's cgroup is there before its runtime lists it; older ones that it does not list belong to another.

@@ -79,8 +79,7 @@ fn is_init_unread(observation: &Observation) -> bool {
     !observation.tasks.iter().any(|task| task.pid == 1 && !task.namespaces.is_empty())
 }
 
-/// The processes whose credentials decide who can read whom. A source reads them and adds them to the observation.
-#[must_use]
-pub fn credentials_needed(observation: &Observation) -> Vec<ProcessKey> {
-    exposure::needed(&Model::of(observation)).into_iter().collect()
+/// The processes whose credentials decide who can read whom.
+pub(super) fn credentials_needed(model: &Model<'_>) -> Vec<ProcessKey> {
+    exposure::needed(model).into_iter().collect()
 }

@@ -287,10 +287,11 @@ fn only_those_are_watched_whose_class_depends_on_it() {
     let cgroup = format!("/docker/{}", id("pause"));
     world.process(400, "sh").with(100, &[Kind::Pid]).cgroup(&cgroup).child_of(90);
     world.seen.behaviours = Vec::<Behaviour>::new();
-    let pids: Vec<u32> = crate::state::behaviour_needed(&world.seen).into_iter().map(|key| key.pid).collect();
+    let pids: Vec<u32> =
+        crate::state::needed(&world.seen).behaviours.into_iter().map(|key| key.pid).collect();
     assert_eq!(pids, [100]);
     world.container("pause").infra_mark = Some("marked".to_owned());
-    assert!(crate::state::behaviour_needed(&world.seen).is_empty());
+    assert!(crate::state::needed(&world.seen).behaviours.is_empty());
 }
 
 #[test]
