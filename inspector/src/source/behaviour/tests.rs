@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::*;
 use crate::source::Options;
 
-/// A real process, killed at the end with all of its group.
+/// A real process, killed at the end with its children and all of its group.
 struct Subject(Child);
 
 impl Subject {
@@ -43,8 +43,14 @@ impl Subject {
 
 impl Drop for Subject {
     fn drop(&mut self) {
-        let group = rustix::process::Pid::from_child(&self.0);
-        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+        // An init (tini, catatonit) gives its child a group of its own.
+        let path = format!("/proc/{0}/task/{0}/children", self.0.id());
+        let children = std::fs::read_to_string(path).unwrap_or_default();
+        for child in children.split_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)) {
+            let _ = kill_process(child, Signal::KILL);
+        }
+        let _ = kill_process_group(Pid::from_child(&self.0), Signal::KILL);
         let _ = self.0.wait();
     }
 }
