@@ -1,13 +1,15 @@
-//! Findings that were there before: an earlier report, of which only the ids count.
+//! Findings that were there before: an earlier report, compared by the ids of its findings.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use serde::Deserialize;
 
-/// The ids of an earlier report.
+use crate::view::GoneFinding;
+
+/// The findings of an earlier report, by id.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Baseline {
-    ids: HashSet<String>,
+    known: BTreeMap<String, GoneFinding>,
 }
 
 /// Why a file is no baseline.
@@ -25,12 +27,16 @@ pub enum BaselineError {
 struct Report {
     kind: String,
     #[serde(default)]
-    findings: Vec<Id>,
+    findings: Vec<Known>,
 }
 
 #[derive(Deserialize)]
-struct Id {
+struct Known {
     id: String,
+    #[serde(default)]
+    rule: String,
+    #[serde(default)]
+    message: String,
 }
 
 impl Baseline {
@@ -44,12 +50,26 @@ impl Baseline {
         if !matches!(report.kind.as_str(), "FindingList" | "PodList") {
             return Err(BaselineError::Kind(report.kind));
         }
-        Ok(Self { ids: report.findings.into_iter().map(|finding| finding.id).collect() })
+        let known = report.findings.into_iter().map(|it| {
+            let Known { id, rule, message } = it;
+            (id.clone(), GoneFinding { id, rule, message })
+        });
+        Ok(Self { known: known.collect() })
     }
 
     /// Whether a finding was there.
     #[must_use]
     pub fn has(&self, id: &str) -> bool {
-        self.ids.contains(id)
+        self.known.contains_key(id)
+    }
+
+    /// What was there and is not any more, of these rules (of all if there are none).
+    pub(super) fn gone(&self, now: &HashSet<String>, rules: &[&str]) -> Vec<GoneFinding> {
+        self.known
+            .values()
+            .filter(|it| !now.contains(&it.id))
+            .filter(|it| rules.is_empty() || rules.contains(&it.rule.as_str()))
+            .cloned()
+            .collect()
     }
 }

@@ -4,7 +4,7 @@
 mod baseline;
 mod waivers;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 pub use baseline::{Baseline, BaselineError};
 pub use waivers::{Waiver, WaiverError, parse as parse_waivers};
@@ -53,6 +53,7 @@ pub fn report(
     let names = Names::of(snapshot);
     let today = observation.node.time.map(|time| jiff::tz::Offset::UTC.to_datetime(time).date());
     let mut used = vec![false; waivers.len()];
+    let now: HashSet<String> = judgement.findings.iter().map(|finding| finding.id.clone()).collect();
     let mut findings: Vec<AuditFinding> = Vec::new();
     for finding in judgement.findings {
         let pod = names.pod(&finding.subject);
@@ -104,6 +105,7 @@ pub fn report(
         findings,
         undetermined,
         idle_waivers,
+        gone: baseline.gone(&now, &choice.rules),
     }
 }
 

@@ -88,6 +88,15 @@ fn what_a_baseline_has_is_not_new() {
         .collect();
     assert_eq!(open.len(), 1, "{open:?}");
     assert!(open[0].starts_with("db, an application"), "{open:?}");
+    assert!(list.gone.is_empty(), "all that was there is there");
+    // What was mended is told.
+    later.stop("tool", "2026-06-15T11:00:00Z", 0);
+    later.stop("busybox", "2026-06-15T11:00:00Z", 0);
+    let list = audit(&mut later, &Choice::default(), "", &baseline);
+    let gone: Vec<&str> = list.gone.iter().map(|it| it.rule.as_str()).collect();
+    assert_eq!(gone, ["PNS001"], "{:#?}", list.gone);
+    let other = Choice { rules: vec!["PNS005"], ..Choice::default() };
+    assert!(audit(&mut later, &other, "", &baseline).gone.is_empty());
     for (text, words) in
         [("{", "line 1"), ("{\"kind\": \"NamespaceList\"}", "NamespaceList"), ("[]", "line 1")]
     {

@@ -260,7 +260,7 @@ pub struct AuditArgs {
     /// Accept what this file says (YAML: rule, subject, reason, expires); see docs/rules.md
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Judging")]
     pub waivers: Option<PathBuf>,
-    /// Accept what an earlier report has: the file holds what `audit -o json` printed
+    /// Accept what an earlier report has, and tell what is gone since: the file holds what `audit -o json` printed
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Judging")]
     pub baseline: Option<PathBuf>,
 }

@@ -141,7 +141,7 @@ pub fn markdown() -> String {
          ```\n\n\
          `*` stands for anything, `?` for one character. What is waived is counted, and listed with `--all`; a waiver that has expired,\n\
          or that matches no finding, is reported. `--baseline FILE` accepts the findings of an earlier `inspector audit -o json`:\n\
-         what is left is new.\n",
+         what is left is new, and what is gone since is told.\n",
     );
     for rule in &RULES {
         out.push_str(&format!(

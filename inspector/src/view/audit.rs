@@ -30,6 +30,20 @@ pub struct FindingList {
     /// Waivers that have expired or that nothing needed, where there are any.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub idle_waivers: Vec<IdleWaiver>,
+    /// Findings of the baseline that are not there any more.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub gone: Vec<GoneFinding>,
+}
+
+/// A finding of the baseline that is not there any more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct GoneFinding {
+    /// Its id.
+    pub id: String,
+    /// Its rule.
+    pub rule: String,
+    /// What it said.
+    pub message: String,
 }
 
 /// A finding, and what was said of it.

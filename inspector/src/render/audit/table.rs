@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::super::layout::{Column, Layout, Overflow, Text};
-use super::super::text::{clean, wrap};
+use super::super::text::{clean, fit, wrap};
 use super::super::{Look, Tone, coverage, findings, words};
 use crate::view::{AuditFinding, FindingList, Severity, Status};
 
@@ -22,6 +22,9 @@ const COLUMNS: [Column; 5] = [
 /// For how many reasons a rule could not judge something is listed without `--all`.
 const REASONS: usize = 3;
 
+/// How much of what is gone is listed without `--all`.
+const GONE: usize = 12;
+
 pub(super) fn findings(list: &FindingList, look: &Look, wide: bool, all: bool) -> String {
     let shown: Vec<&AuditFinding> =
         list.findings.iter().filter(|it| all || it.status == Status::Open).collect();
@@ -35,6 +38,7 @@ pub(super) fn findings(list: &FindingList, look: &Look, wide: bool, all: bool) -
     }
     out.push_str(&undetermined(list, look, all));
     out.push_str(&idle_waivers(list, look));
+    out.push_str(&gone(list, look, all));
     if !shown.is_empty() && !wide {
         out.push('\n');
         let hint =
@@ -174,6 +178,28 @@ fn idle_waivers(list: &FindingList, look: &Look) -> String {
         );
         out.push('\n');
         out.push_str(&paragraph(&text, Tone::Doubtful, look));
+    }
+    out
+}
+
+/// What the baseline had and this node has no more.
+fn gone(list: &FindingList, look: &Look, all: bool) -> String {
+    if list.gone.is_empty() {
+        return String::new();
+    }
+    let title = format!("GONE SINCE THE BASELINE ({})", list.gone.len());
+    let mut out = format!("\n{}\n", Tone::Good.paint(&title, look));
+    let limit = if all { list.gone.len() } else { GONE };
+    let room = look.width.map_or(usize::MAX, |screen| screen.saturating_sub(8));
+    for it in list.gone.iter().take(limit) {
+        let mut label = fit(&it.rule, 6);
+        for line in wrap(&clean(&it.message), room) {
+            out.push_str(&format!("{label:<6}  {line}\n"));
+            label.clear();
+        }
+    }
+    if list.gone.len() > limit {
+        out.push_str(&format!("        and {} more (--all)\n", list.gone.len() - limit));
     }
     out
 }

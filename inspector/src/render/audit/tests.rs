@@ -1,7 +1,9 @@
 use super::*;
 use crate::observation::Kind;
 use crate::render::samples::{self, HOSTILE};
-use crate::view::{API_VERSION, Finding, PodName, Severity, Status, Subject, Summary, Undetermined, Waived};
+use crate::view::{
+    API_VERSION, Finding, GoneFinding, PodName, Severity, Status, Subject, Summary, Undetermined, Waived,
+};
 
 /// A report with a finding of each status, whose every string is as hostile as can be.
 fn hostile() -> FindingList {
@@ -52,6 +54,7 @@ fn hostile() -> FindingList {
         findings,
         undetermined,
         idle_waivers: Vec::new(),
+        gone: vec![GoneFinding { id: "x".to_owned(), rule: strings.clone(), message: strings }],
     }
 }
 
