@@ -63,13 +63,8 @@ impl Baseline {
         self.known.contains_key(id)
     }
 
-    /// What was there and is not any more, of these rules (of all if there are none).
-    pub(super) fn gone(&self, now: &HashSet<String>, rules: &[&str]) -> Vec<GoneFinding> {
-        self.known
-            .values()
-            .filter(|it| !now.contains(&it.id))
-            .filter(|it| rules.is_empty() || rules.contains(&it.rule.as_str()))
-            .cloned()
-            .collect()
+    /// What was there and is not any more.
+    pub(super) fn gone(&self, now: &HashSet<String>) -> Vec<GoneFinding> {
+        self.known.values().filter(|it| !now.contains(&it.id)).cloned().collect()
     }
 }

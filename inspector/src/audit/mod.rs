@@ -86,6 +86,7 @@ pub fn report(
             }),
         });
     }
+    let unsure: HashSet<&str> = judgement.undetermined.iter().map(|it| it.rule).collect();
     let undetermined: Vec<_> = judgement
         .undetermined
         .into_iter()
@@ -93,6 +94,13 @@ pub fn report(
             let severity = rule(it.rule).map_or(Severity::High, |rule: &Rule| rule.severity);
             choice.takes_rule(it.rule, severity) && choice.takes_subject(names.pod(&it.subject).as_ref())
         })
+        .collect();
+    // What a rule could not judge everywhere may be there still.
+    let gone = baseline
+        .gone(&now)
+        .into_iter()
+        .filter(|it| choice.rules.is_empty() || choice.rules.iter().any(|rule| *rule == it.rule))
+        .filter(|it| !unsure.contains(it.rule.as_str()))
         .collect();
     let idle_waivers =
         waivers.iter().zip(&used).filter_map(|(waiver, used)| waiver.idle(*used, today)).collect();
@@ -105,7 +113,7 @@ pub fn report(
         findings,
         undetermined,
         idle_waivers,
-        gone: baseline.gone(&now, &choice.rules),
+        gone,
     }
 }
 

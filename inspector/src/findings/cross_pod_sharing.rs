@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Judgement, Node, Rule, hash, of_container, running, words};
+use super::{Judgement, Node, Rule, hash, note_unseen, of_container, words};
 use crate::observation::{Kind, Origin};
 use crate::view::{Class, Container, Finding, Pod, Severity};
 
@@ -25,9 +25,10 @@ pub(super) const RULE: Rule = Rule {
 type Sharers<'n> = Vec<(&'n Pod, &'n Container)>;
 
 fn judge(node: &Node<'_>, judgement: &mut Judgement) {
+    note_unseen(node, RULE.id, &Kind::POD, judgement);
     let mut sharers: BTreeMap<(Kind, u32), Sharers<'_>> = BTreeMap::new();
     for pod in node.pods.iter().filter(|pod| pod.origin != Origin::Unmanaged) {
-        for container in running(pod) {
+        for container in pod.running().filter(|it| node.opaque(it).is_none()) {
             for (kind, inode) in container.namespaces.iter().filter(|(kind, _)| kind.makes_pod()) {
                 if node.facts.host.is_host(*kind, *inode) == Some(false) {
                     sharers.entry((*kind, *inode)).or_default().push((pod, container));

@@ -1,6 +1,6 @@
 //! PNS008: what a container shares is more, or less, than what its runtime declares.
 
-use super::{Judgement, Node, Rule, of_container, running, stable_id, words};
+use super::{Judgement, Node, Rule, of_container, stable_id, words};
 use crate::observation::{Kind, Origin};
 use crate::state::facts::SandboxState;
 use crate::view::{Class, Container, Finding, Identity, Pod, Severity, Undetermined};
@@ -23,7 +23,12 @@ pub(super) const RULE: Rule = Rule {
 
 fn judge(node: &Node<'_>, judgement: &mut Judgement) {
     for pod in node.pods.iter().filter(|pod| pod.origin != Origin::Unmanaged) {
-        for container in running(pod) {
+        for container in pod.running() {
+            if let Some(why) = node.opaque(container) {
+                let subject = of_container(pod, container, None);
+                judgement.undetermined.push(Undetermined { rule: RULE.id, subject, why });
+                continue;
+            }
             if container.identity == Identity::CgroupOnly {
                 judgement.undetermined.push(Undetermined {
                     rule: RULE.id,

@@ -1,6 +1,6 @@
 //! PNS005: a container is in one of the node's own namespaces.
 
-use super::{Judgement, Node, Rule, of_container, running, stable_id, words};
+use super::{Judgement, Node, Rule, of_container, stable_id, words};
 use crate::observation::{Kind, Origin};
 use crate::view::{Container, Finding, Pod, Role, Severity, Undetermined};
 
@@ -26,7 +26,12 @@ const KINDS: [Kind; 5] = [Kind::Mnt, Kind::Uts, Kind::Ipc, Kind::Pid, Kind::Net]
 
 fn judge(node: &Node<'_>, judgement: &mut Judgement) {
     for pod in node.pods.iter().filter(|pod| pod.origin != Origin::Unmanaged) {
-        for container in running(pod) {
+        for container in pod.running() {
+            if let Some(why) = node.opaque(container) {
+                let subject = of_container(pod, container, None);
+                judgement.undetermined.push(Undetermined { rule: RULE.id, subject, why });
+                continue;
+            }
             for kind in KINDS {
                 match in_host(node, container, kind) {
                     Some(true) if !is_said_already(node, pod, container, kind) => {
@@ -52,7 +57,7 @@ fn in_host(node: &Node<'_>, container: &Container, kind: Kind) -> Option<bool> {
 }
 
 fn is_said_already(node: &Node<'_>, pod: &Pod, container: &Container, kind: Kind) -> bool {
-    let others = || running(pod).filter(|other| other.id != container.id);
+    let others = || pod.running().filter(|other| other.id != container.id);
     let for_another =
         container.role == Role::Infra && others().any(|other| in_host(node, other, kind) == Some(true));
     let host_network_pod = kind == Kind::Uts

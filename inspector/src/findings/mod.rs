@@ -113,6 +113,28 @@ impl<'a> Node<'a> {
         self.container(id).map(|(_, container)| container).filter(|it| it.state == State::Running)
     }
 
+    /// Why the host's namespaces say nothing about a container's processes, if that is so.
+    fn opaque(&self, container: &Container) -> Option<String> {
+        let why = self.facts.opaque.get(&container.id)?;
+        Some(format!("the host's namespaces say nothing about {}: {why}", container.name))
+    }
+
+    /// Why a container's namespaces of these kinds tell nothing: they were not read, or its processes run on another
+    /// kernel than this one.
+    fn unseen(&self, container: &Container, kinds: &[Kind]) -> Option<String> {
+        if let Some(why) = self.opaque(container) {
+            return Some(why);
+        }
+        let unread: Vec<&str> = kinds
+            .iter()
+            .filter(|kind| !container.namespaces.contains_key(kind))
+            .map(|kind| kind.name())
+            .collect();
+        let plural = if unread.len() == 1 { "namespace" } else { "namespaces" };
+        (!unread.is_empty())
+            .then(|| format!("the {} {plural} of {} could not be read", unread.join(", "), container.name))
+    }
+
     /// Its sandbox, where it is a declared pod.
     fn sandbox(&self, pod: &Pod) -> Option<&Sandbox> {
         let at = self.facts.sandboxes.binary_search_by(|it| it.pod.as_str().cmp(&pod.id)).ok()?;
@@ -130,13 +152,8 @@ impl<'a> Node<'a> {
     fn missing_sandbox(&self, pod: &Pod) -> Option<(&str, &str)> {
         let sandbox = self.sandbox(pod).filter(|sandbox| !sandbox.superseded)?;
         let SandboxState::Missing { container, why } = &sandbox.state else { return None };
-        running(pod).any(|it| it.id != *container).then_some((container, why))
+        pod.running().any(|it| it.id != *container).then_some((container, why))
     }
-}
-
-/// The living containers of a pod.
-fn running(pod: &Pod) -> impl Iterator<Item = &Container> {
-    pod.containers.iter().filter(|container| container.state == State::Running)
 }
 
 /// A container, and the kind of its namespace that something is wrong with.
@@ -147,6 +164,18 @@ fn of_container(pod: &Pod, container: &Container, kind: Option<Kind>) -> Subject
         namespace_kind: kind,
         inode: kind.and_then(|kind| container.namespaces.get(&kind).copied()),
         pid: None,
+    }
+}
+
+/// Notes for a rule what it could not see of the containers of runtimes: their namespaces of these kinds.
+fn note_unseen(node: &Node<'_>, rule: &'static str, kinds: &[Kind], judgement: &mut Judgement) {
+    for pod in node.pods.iter().filter(|pod| pod.origin != Origin::Unmanaged) {
+        for container in pod.running() {
+            if let Some(why) = node.unseen(container, kinds) {
+                let subject = of_container(pod, container, None);
+                judgement.undetermined.push(Undetermined { rule, subject, why });
+            }
+        }
     }
 }
 

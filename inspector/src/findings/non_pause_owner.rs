@@ -1,6 +1,6 @@
 //! PNS001: a namespace shared by two or more containers is owned by an application container.
 
-use super::{Judgement, Node, Rule, stable_id, words};
+use super::{Judgement, Node, Rule, note_unseen, stable_id, words};
 use crate::observation::{Kind, Origin};
 use crate::view::{Class, Finding, Namespace, Pod, Role, Severity, Subject, Undetermined};
 
@@ -18,7 +18,8 @@ pub(super) const RULE: Rule = Rule {
     quiet: "An owner that only sleeps is a pause, whatever it is called (the finding's evidence says what it does). A \
             PID namespace that only a debug container joined (`kubectl debug --target`) is not reported; groups of \
             processes that no runtime manages are reported as info.",
-    undetermined: "It cannot tell when nothing says whom the namespace was made for, or what that container does.",
+    undetermined: "It cannot tell when nothing says whom the namespace was made for, or what that container does; nor of a \
+                   container whose namespaces could not be read.",
     remedy: "Let a pause container own the namespaces, and let the others join it.",
     example: "docker run -d --name nginx nginx\n\
               docker run -d --name busybox --net=container:nginx busybox sleep 1d",
@@ -26,6 +27,7 @@ pub(super) const RULE: Rule = Rule {
 };
 
 fn judge(node: &Node<'_>, judgement: &mut Judgement) {
+    note_unseen(node, RULE.id, &Kind::POD, judgement);
     for pod in node.pods {
         judgement.findings.extend(check(node.name, pod));
         judgement.undetermined.extend(shared(pod).filter(|it| it.owner.class == Class::Unknown).map(|it| {

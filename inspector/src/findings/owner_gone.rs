@@ -1,6 +1,7 @@
 //! PNS002: the owner of a namespace has exited and members live on in it.
 
-use super::{Judgement, Node, Rule, stable_id, words};
+use super::{Judgement, Node, Rule, note_unseen, stable_id, words};
+use crate::observation::Kind;
 use crate::view::{Class, Evidence, Finding, Namespace, Pod, Severity, Subject, Undetermined};
 
 pub(super) const RULE: Rule = Rule {
@@ -13,7 +14,8 @@ pub(super) const RULE: Rule = Rule {
             any more, and the owner, once started again, gets a new one.",
     quiet: "Where the owner runs again in another namespace, PNS003 says so instead; where it was a pod's sandbox, \
             PNS012 does. A sandbox without a process by design (CRI-O's) is no owner that is gone.",
-    undetermined: "It cannot tell when nothing says whom the namespace was made for.",
+    undetermined: "It cannot tell when nothing says whom the namespace was made for, nor of a container whose namespaces \
+                   could not be read.",
     remedy: "Start the owner again, then restart the members.",
     example: "docker run -d --name nginx nginx\n\
               docker run -d --name busybox --net=container:nginx busybox sleep 1d\n\
@@ -23,6 +25,7 @@ pub(super) const RULE: Rule = Rule {
 
 /// The owner may stand in another pod of the list: started again, it is another incarnation.
 fn judge(node: &Node<'_>, judgement: &mut Judgement) {
+    note_unseen(node, RULE.id, &Kind::POD, judgement);
     for pod in node.pods {
         let orphaned = pod
             .namespaces

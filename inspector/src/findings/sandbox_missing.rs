@@ -1,6 +1,6 @@
 //! PNS012: a declared pod's infra container is gone, or never ran.
 
-use super::{Judgement, Node, Rule, hash, running, words};
+use super::{Judgement, Node, Rule, hash, words};
 use crate::observation::{Kind, Origin};
 use crate::state::facts::SandboxState;
 use crate::view::{Finding, Pod, Severity, Subject, Undetermined};
@@ -27,7 +27,7 @@ fn judge(node: &Node<'_>, judgement: &mut Judgement) {
     for pod in node.pods {
         if let Some((container, why)) = node.missing_sandbox(pod) {
             judgement.findings.push(finding(node.name, pod, container, why));
-        } else if running(pod).next().is_some()
+        } else if pod.running().next().is_some()
             && let Some(why) = unknown(node, pod)
         {
             judgement.undetermined.push(Undetermined {
@@ -51,7 +51,7 @@ fn unknown(node: &Node<'_>, pod: &Pod) -> Option<String> {
 
 fn finding(node: &str, pod: &Pod, container: &str, why: &str) -> Finding {
     let place = words::pod(pod);
-    let members: Vec<String> = running(pod).map(|it| it.name.clone()).collect();
+    let members: Vec<String> = pod.running().map(|it| it.name.clone()).collect();
     let lost: Vec<Kind> = pod
         .namespaces
         .iter()
@@ -80,7 +80,7 @@ fn finding(node: &str, pod: &Pod, container: &str, why: &str) -> Finding {
         },
         message: format!(
             "the sandbox of pod {place} is missing, and {members} run{} without it",
-            if running(pod).count() == 1 { "s" } else { "" }
+            if pod.running().count() == 1 { "s" } else { "" }
         ),
         evidence,
         consequence: if kinds.is_empty() {
@@ -88,7 +88,7 @@ fn finding(node: &str, pod: &Pod, container: &str, why: &str) -> Finding {
         } else {
             format!(
                 "{members} keep{} the orphaned {} of the sandbox; whatever starts in the pod from now on gets others",
-                if running(pod).count() == 1 { "s" } else { "" },
+                if pod.running().count() == 1 { "s" } else { "" },
                 words::list(&kinds)
             )
         },

@@ -1,6 +1,6 @@
 //! PNS009: containers of one PID namespace can read one another's environment and files.
 
-use super::{Judgement, Node, Rule, stable_id, words};
+use super::{Judgement, Node, Rule, note_unseen, stable_id, words};
 use crate::observation::{Kind, Origin};
 use crate::state::facts::{How, Reading};
 use crate::view::{Container, Finding, Pod, Role, Severity, Subject, Undetermined};
@@ -16,7 +16,8 @@ pub(super) const RULE: Rule = Rule {
             secrets that were given to one container are open to the other.",
     quiet: "An infra container is a reader only: there is nothing to read in it. Where only a debug container joined \
             (TARGET), it is info; in the node's own PID namespace PNS005 says it.",
-    undetermined: "It cannot tell where the credentials of the processes could not be read.",
+    undetermined: "It cannot tell where the credentials of the processes, or a container's PID namespace, could not be \
+                   read.",
     remedy: "Run the containers as different uids without CAP_SYS_PTRACE, or do not share the PID namespace.",
     example: "docker run -d --name nginx -e SECRET=x nginx\n\
               docker run -d --name busybox --pid=container:nginx busybox sleep 1d",
@@ -24,6 +25,7 @@ pub(super) const RULE: Rule = Rule {
 };
 
 fn judge(node: &Node<'_>, judgement: &mut Judgement) {
+    note_unseen(node, RULE.id, &[Kind::Pid], judgement);
     for exposure in &node.facts.exposures {
         let readings: Vec<(&Reading, &Container, &Container)> = exposure
             .readings

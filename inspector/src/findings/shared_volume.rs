@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Judgement, Node, Rule, hash, running, words};
+use super::{Judgement, Node, Rule, hash, words};
 use crate::observation::Origin;
 use crate::view::{Container, Finding, Identity, Pod, Severity, Subject, Undetermined};
 
@@ -29,7 +29,7 @@ type Mounts<'n> = Vec<(&'n Pod, &'n Container, bool)>;
 fn judge(node: &Node<'_>, judgement: &mut Judgement) {
     let mut by_source: BTreeMap<&str, Mounts<'_>> = BTreeMap::new();
     for pod in node.pods {
-        for container in running(pod).filter(|it| it.identity == Identity::CgroupOnly) {
+        for container in pod.running().filter(|it| it.identity == Identity::CgroupOnly) {
             judgement.undetermined.push(Undetermined {
                 rule: RULE.id,
                 subject: super::of_container(pod, container, None),
@@ -39,7 +39,7 @@ fn judge(node: &Node<'_>, judgement: &mut Judgement) {
         for volume in &pod.volumes {
             let mounts = by_source.entry(&volume.source).or_default();
             for mount in &volume.mounts {
-                if let Some(container) = running(pod).find(|it| it.id == mount.container) {
+                if let Some(container) = pod.running().find(|it| it.id == mount.container) {
                     mounts.push((pod, container, mount.read_only));
                 }
             }

@@ -1,9 +1,9 @@
 //! PNS003: containers that are declared to share a namespace are in different ones (a restarted owner).
 
-use super::{Judgement, Node, Rule, running, stable_id, words};
+use super::{Judgement, Node, Rule, stable_id, words};
 use crate::observation::Kind;
 use crate::state::facts::SandboxState;
-use crate::view::{Container, Finding, Namespace, Pod, Severity, Subject, Undetermined};
+use crate::view::{Container, Finding, Identity, Namespace, Pod, Severity, Subject, Undetermined};
 
 pub(super) const RULE: Rule = Rule {
     id: "PNS003",
@@ -15,7 +15,8 @@ pub(super) const RULE: Rule = Rule {
             `container:nginx`. But they no longer share localhost, an address or shared memory, and a health check of \
             one says nothing about the other.",
     quiet: "A container that its declaration leads to nobody alive is PNS002's matter.",
-    undetermined: "It cannot tell when the namespaces of one of the two could not be read.",
+    undetermined: "It cannot tell when the namespaces of one of the two could not be read, nor of a container of which only \
+                   a cgroup tells.",
     remedy: "Restart those that joined; let a pause container own the namespace from then on.",
     example: "docker run -d --name nginx nginx\n\
               docker run -d --name busybox --net=container:nginx busybox sleep 1d\n\
@@ -26,7 +27,15 @@ pub(super) const RULE: Rule = Rule {
 /// Checks every living joiner against the container that its declaration names.
 fn judge(node: &Node<'_>, judgement: &mut Judgement) {
     for pod in node.pods {
-        for joiner in running(pod) {
+        for joiner in pod.running() {
+            let unknown = (joiner.identity == Identity::CgroupOnly)
+                .then(|| format!("what {} declares is not known: only a cgroup tells of it", joiner.name));
+            let opaque = || node.opaque(joiner);
+            if let Some(why) = unknown.or_else(opaque) {
+                let subject = super::of_container(pod, joiner, None);
+                judgement.undetermined.push(Undetermined { rule: RULE.id, subject, why });
+                continue;
+            }
             for (kind, declared) in joiner.declared.iter().filter(|(kind, _)| kind.makes_pod()) {
                 let Some(partner) = partner(node, pod, declared).filter(|partner| partner.id != joiner.id)
                 else {

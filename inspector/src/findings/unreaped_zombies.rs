@@ -1,6 +1,6 @@
 //! PNS011: the init of a PID namespace lets zombies pile up.
 
-use super::{Judgement, Node, Rule, stable_id, words};
+use super::{Judgement, Node, Rule, note_unseen, stable_id, words};
 use crate::observation::{Kind, Origin};
 use crate::state::facts::Zombies;
 use crate::view::{Finding, Severity, Subject};
@@ -15,7 +15,7 @@ pub(super) const RULE: Rule = Rule {
             is reached and nothing can start any more, an exec into the container included.",
     quiet: "Up to 15 zombies are passing ones. Those whose parent is another process than the namespace's init are that \
             one's affair.",
-    undetermined: "It can always tell: processes' states are public.",
+    undetermined: "It cannot tell of a container whose PID namespace could not be read.",
     remedy: "Put an init in front: docker run --init, catatonit, tini, or a pod with a shared PID namespace and a pause.",
     example: "docker run -d --name leaky busybox sh -c 'for i in $(seq 20); do (sleep 1 &) ; done; exec sleep 1d'",
     judge,
@@ -25,6 +25,7 @@ pub(super) const RULE: Rule = Rule {
 const PILE: u32 = 16;
 
 fn judge(node: &Node<'_>, judgement: &mut Judgement) {
+    note_unseen(node, RULE.id, &[Kind::Pid], judgement);
     let piles = node.facts.zombies.iter().filter(|zombies| zombies.count >= PILE);
     judgement.findings.extend(piles.filter_map(|zombies| finding(node, zombies)));
 }

@@ -10,7 +10,7 @@ use procfs::net::{TcpState, UdpState};
 use procfs::process::Process;
 
 use super::Context;
-use super::behaviour::Directory;
+use super::behaviour::{Directory, is_gone};
 use crate::observation::{Gap, Kind, NetworkFact, Observation, Socket};
 
 /// Limits, so that no node keeps the answer waiting.
@@ -22,7 +22,7 @@ const MAX_SOCKETS: usize = 1024;
 /// A socket before it is known whose it is.
 type Bound = (&'static str, IpAddr, u16, u64);
 
-/// Reads those of every network namespace that a container is in, the node's own left out.
+/// Reads those of every network namespace that somebody is in, the node's own left out.
 #[must_use]
 pub fn read(context: &Context, observation: &Observation) -> (Vec<NetworkFact>, Vec<Gap>) {
     let of: HashMap<u32, u32> = observation
@@ -32,15 +32,22 @@ pub fn read(context: &Context, observation: &Observation) -> (Vec<NetworkFact>, 
         .filter_map(|task| Some((task.pid, task.namespaces.get(Kind::Net)?)))
         .filter(|(_, inode)| observation.host.is_host(Kind::Net, *inode) == Some(false))
         .collect();
+    // Those of containers first: of a host with very many not all are read.
     let inits = observation.containers.iter().map(|container| container.pid);
-    let inodes: BTreeSet<u32> = inits.filter_map(|pid| of.get(&pid).copied()).take(MAX_NAMESPACES).collect();
-    let mut members: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
-    for (pid, inode) in of.iter().filter(|(_, inode)| inodes.contains(inode)) {
-        members.entry(*inode).or_default().push(*pid);
+    let of_containers: BTreeSet<u32> = inits.filter_map(|pid| of.get(&pid).copied()).collect();
+    let mut members: BTreeMap<(bool, u32), Vec<u32>> = BTreeMap::new();
+    for (pid, inode) in &of {
+        members.entry((!of_containers.contains(inode), *inode)).or_default().push(*pid);
     }
     let (mut facts, mut gaps) = (Vec::new(), Vec::new());
+    if members.len() > MAX_NAMESPACES {
+        gaps.push(Gap::detail(
+            format!("addresses and ports in {} network namespaces", members.len() - MAX_NAMESPACES),
+            format!("only {MAX_NAMESPACES} are read, those of containers first"),
+        ));
+    }
     let mut budget = MAX_PROCESSES;
-    for (inode, mut pids) in members {
+    for ((_, inode), mut pids) in members.into_iter().take(MAX_NAMESPACES) {
         if Instant::now() >= context.deadline {
             gaps.push(Gap::detail(
                 "addresses and ports",
@@ -50,22 +57,45 @@ pub fn read(context: &Context, observation: &Observation) -> (Vec<NetworkFact>, 
         }
         pids.sort_unstable();
         match network(context, inode, &pids, &mut budget) {
-            Ok(fact) => facts.push(fact),
+            Ok((fact, missing)) => {
+                facts.push(fact);
+                gaps.extend(missing.map(|why| {
+                    Gap::detail(format!("who listens in net namespace {inode}, or some of it"), why)
+                }));
+            }
             Err(why) => gaps.push(Gap::detail(format!("addresses and ports in net namespace {inode}"), why)),
         }
     }
     (facts, gaps)
 }
 
-fn network(context: &Context, inode: u32, pids: &[u32], budget: &mut usize) -> Result<NetworkFact, String> {
+/// What one has, and what is missing from that.
+fn network(
+    context: &Context,
+    inode: u32,
+    pids: &[u32],
+    budget: &mut usize,
+) -> Result<(NetworkFact, Option<String>), String> {
     let mut failed = "nobody in it is left".to_owned();
     for pid in pids {
         let path = context.host("/proc").join(pid.to_string());
         match sockets(&path).and_then(|sockets| Ok((sockets, addresses(&path)?))) {
             // Still there: what was read is of that namespace.
-            Ok((sockets, addresses)) if is_in(&path, inode) => {
-                let owners = owners(context, pids, &sockets, budget);
-                return Ok(NetworkFact { inode, addresses, listeners: listeners(sockets, &owners) });
+            Ok((mut sockets, addresses)) if is_in(&path, inode) => {
+                let more = sockets.len().saturating_sub(MAX_SOCKETS);
+                sockets.truncate(MAX_SOCKETS);
+                let (owners, unread) = owners(context, pids, &sockets, budget);
+                let missing = match (more, unread) {
+                    (0, 0) => None,
+                    (0, unread) => {
+                        Some(format!("the descriptors of {unread} of its processes were not read"))
+                    }
+                    (more, _) => Some(format!("{more} sockets beyond {MAX_SOCKETS} are left out")),
+                };
+                return Ok((
+                    NetworkFact { inode, addresses, listeners: listeners(sockets, &owners) },
+                    missing,
+                ));
             }
             Ok(_) => {}
             Err(error) => failed = error,
@@ -83,24 +113,23 @@ fn sockets(path: &Path) -> Result<Vec<Bound>, String> {
     let failed = |error: procfs::ProcError| format!("{} cannot be read: {error}", path.join("net").display());
     let process = Process::new_with_root(path.to_owned()).map_err(failed)?;
     let mut found: Vec<Bound> = Vec::new();
-    for entries in [process.tcp(), process.tcp6()] {
-        // A kernel without IPv6 has no table of it.
-        let Ok(entries) = entries else { continue };
-        let listening = entries.into_iter().filter(|entry| entry.state == TcpState::Listen);
+    // A kernel without IPv6 has no table of it, and there is nothing that could be in there.
+    let v6 = path.join("net/if_inet6").exists();
+    let none = || Ok(Vec::new());
+    for entries in [process.tcp(), if v6 { process.tcp6() } else { none() }] {
+        let listening = entries.map_err(failed)?.into_iter().filter(|entry| entry.state == TcpState::Listen);
         found.extend(
             listening.map(|entry| ("tcp", entry.local_address.ip(), entry.local_address.port(), entry.inode)),
         );
     }
-    process.tcp().map_err(failed)?;
-    for entries in [process.udp(), process.udp6()] {
-        let Ok(entries) = entries else { continue };
+    let none = || Ok(Vec::new());
+    for entries in [process.udp(), if v6 { process.udp6() } else { none() }] {
         // One that is connected waits for one other only.
-        let open = entries.into_iter().filter(|entry| entry.state != UdpState::Established);
+        let open = entries.map_err(failed)?.into_iter().filter(|entry| entry.state != UdpState::Established);
         found.extend(
             open.map(|entry| ("udp", entry.local_address.ip(), entry.local_address.port(), entry.inode)),
         );
     }
-    found.truncate(MAX_SOCKETS);
     Ok(found)
 }
 
@@ -145,25 +174,39 @@ fn v6(text: &str) -> BTreeSet<IpAddr> {
         .collect()
 }
 
-/// The processes that have each socket open.
+/// The processes that have each socket open; and how many processes could not be asked, those that are gone apart.
 fn owners(
     context: &Context,
     pids: &[u32],
     sockets: &[Bound],
     budget: &mut usize,
-) -> HashMap<u64, BTreeSet<u32>> {
+) -> (HashMap<u64, BTreeSet<u32>>, usize) {
     let wanted: HashSet<u64> = sockets.iter().map(|(.., inode)| *inode).collect();
     let mut owners: HashMap<u64, BTreeSet<u32>> = HashMap::new();
     if wanted.is_empty() {
-        return owners;
+        return (owners, 0);
     }
-    for pid in pids {
-        let Some(left) = budget.checked_sub(1) else { break };
+    let mut unread = 0;
+    for (at, pid) in pids.iter().enumerate() {
+        let Some(left) = budget.checked_sub(1) else {
+            unread += pids.len() - at;
+            break;
+        };
         *budget = left;
         let path = context.host("/proc").join(pid.to_string()).join("fd");
-        let Ok(folder) = Directory::open(&path) else { continue };
-        for name in folder.entries(".", MAX_DESCRIPTORS).unwrap_or_default() {
-            let Ok(link) = folder.link(&name) else { continue };
+        let listed =
+            Directory::open(&path).and_then(|folder| Ok((folder.entries(".", MAX_DESCRIPTORS + 1)?, folder)));
+        let (names, folder) = match listed {
+            Ok(listed) => listed,
+            Err(error) => {
+                unread += usize::from(!is_gone(error));
+                continue;
+            }
+        };
+        unread += usize::from(names.len() > MAX_DESCRIPTORS);
+        for name in names.iter().take(MAX_DESCRIPTORS) {
+            // Closed meanwhile.
+            let Ok(link) = folder.link(name) else { continue };
             let inode = link.strip_prefix("socket:[").and_then(|rest| rest.strip_suffix(']'));
             if let Some(inode) =
                 inode.and_then(|inode| inode.parse().ok()).filter(|inode| wanted.contains(inode))
@@ -172,7 +215,7 @@ fn owners(
             }
         }
     }
-    owners
+    (owners, unread)
 }
 
 fn listeners(sockets: Vec<Bound>, owners: &HashMap<u64, BTreeSet<u32>>) -> Vec<Socket> {
@@ -221,7 +264,8 @@ mod tests {
         assert!(found.iter().any(|it| (it.0, it.2) == ("tcp", port)), "{found:?}");
         let context = Context::new(crate::source::Options::default());
         let pid = std::process::id();
-        let owners = owners(&context, &[pid], &found, &mut 10);
+        let (owners, unread) = owners(&context, &[pid], &found, &mut 10);
+        assert_eq!(unread, 0);
         let listeners = listeners(found, &owners);
         let ours = listeners.iter().find(|it| it.port == port).unwrap();
         assert_eq!((ours.address.as_str(), ours.pids.contains(&pid)), ("127.0.0.1", true));

@@ -166,7 +166,6 @@ fn after(model: &Model<'_>, dead: &BTreeMap<u32, &'static str>, death: &mut Deat
             owner.alive && init.is_some_and(|init| dead.contains_key(&init.pid))
         })
     };
-    // First those that a namespace below them keeps: the ones that are kept are known by then.
     let mut later: Vec<(Kind, u32)> = Vec::new();
     for (kind, inode) in left {
         if kept.contains(&(kind, inode)) {
@@ -206,8 +205,8 @@ fn members(model: &Model<'_>, dead: &BTreeMap<u32, &'static str>, kind: Kind, in
     living.map(|unit| unit.id.clone()).collect()
 }
 
-/// Where runtimes mount a container's network for as long as the container runs.
-const WHILE_IT_RUNS: [&str; 3] = ["/run/docker/netns/", "/var/run/docker/netns/", "/run/netns/netns-"];
+/// Where runtimes mount a container's network for as long as the container runs: Docker's, and root's and users' Podman's.
+const WHILE_IT_RUNS: [&str; 2] = ["/run/docker/netns/", "/netns/netns-"];
 
 /// What keeps a namespace that no process is in any more.
 fn keeper(

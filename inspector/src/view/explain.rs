@@ -62,10 +62,6 @@ pub fn explain(
     }
 }
 
-fn running(pod: &Pod) -> impl Iterator<Item = &Container> {
-    pod.containers.iter().filter(|container| container.state == State::Running)
-}
-
 /// The living owners of what a pod's containers share; else its only living containers.
 fn owners(pod: &Pod) -> Vec<u32> {
     let shared = pod.namespaces.iter().filter(|it| it.kind.makes_pod() && it.shared_by.len() > 1);
@@ -74,7 +70,7 @@ fn owners(pod: &Pod) -> Vec<u32> {
     if !owners.is_empty() {
         return owners.into_iter().collect();
     }
-    running(pod).map(|container| container.init_pid).collect()
+    pod.running().map(|container| container.init_pid).collect()
 }
 
 fn subject<'s>(
@@ -101,7 +97,7 @@ fn subject<'s>(
             let dies = pod.map(owners).unwrap_or_default();
             Subject {
                 pod,
-                containers: pod.map(|pod| running(pod).collect()).unwrap_or_default(),
+                containers: pod.map(|pod| pod.running().collect()).unwrap_or_default(),
                 namespaces: pod
                     .map(|pod| pod.namespaces.iter().map(|it| (it.kind, it.inode)).collect())
                     .unwrap_or_default(),
@@ -164,7 +160,7 @@ fn subject<'s>(
         }
         Target::Namespace(kind, inode) => {
             let listed = |pod: &&Pod| pod.namespaces.iter().any(|it| (it.kind, it.inode) == (kind, inode));
-            let lived_in = |pod: &&Pod| running(pod).any(|it| it.namespaces.get(&kind) == Some(&inode));
+            let lived_in = |pod: &&Pod| pod.running().any(|it| it.namespaces.get(&kind) == Some(&inode));
             let host = observation.host.is_host(kind, inode) == Some(true);
             let pod = snapshot
                 .pods
@@ -179,7 +175,7 @@ fn subject<'s>(
             let inside = |it: &&Container| it.namespaces.get(&kind) == Some(&inode);
             Subject {
                 pod,
-                containers: pod.map(|pod| running(pod).filter(inside).collect()).unwrap_or_default(),
+                containers: pod.map(|pod| pod.running().filter(inside).collect()).unwrap_or_default(),
                 dies: pid.into_iter().collect(),
                 namespaces: vec![(kind, inode)],
                 info: TargetInfo {
@@ -328,7 +324,8 @@ fn if_dies(subject: &Subject<'_>, death: Death, snapshot: &Snapshot) -> IfDies {
 fn restart(subject: &Subject<'_>, death: &Death, snapshot: &Snapshot) -> Vec<String> {
     let Some(pod) = subject.pod else { return Vec::new() };
     let mut said = Vec::new();
-    let dead_inits: Vec<&Container> = running(pod).filter(|it| subject.dies.contains(&it.init_pid)).collect();
+    let dead_inits: Vec<&Container> =
+        pod.running().filter(|it| subject.dies.contains(&it.init_pid)).collect();
     for dead in &dead_inits {
         let orphans: Vec<_> = death.orphaned.iter().filter(|it| !it.members.is_empty()).collect();
         if !orphans.is_empty() {
@@ -368,8 +365,8 @@ fn restart(subject: &Subject<'_>, death: &Death, snapshot: &Snapshot) -> Vec<Str
     }
     for orphan in death.orphaned.iter().filter(|it| it.members.is_empty()) {
         said.push(format!(
-            "{} keeps the {} namespace for whoever joins it again",
-            orphan.kept_by, orphan.kind
+            "the {} namespace is there for whoever joins it again, kept by {}",
+            orphan.kind, orphan.kept_by
         ));
     }
     if said.is_empty() && !dead_inits.is_empty() && death.orphaned.is_empty() {
@@ -408,7 +405,7 @@ fn visible_to(
             .pods
             .iter()
             .filter(|pod| pod.origin != Origin::Unmanaged)
-            .flat_map(|pod| running(pod).map(move |it| (pod, it)))
+            .flat_map(|pod| pod.running().map(move |it| (pod, it)))
     };
     for target in &subject.containers {
         let pid_namespace = target.namespaces.get(&Kind::Pid).copied();
@@ -439,7 +436,7 @@ fn visible_to(
                 let same = pod.volumes.iter().filter(|other| other.source == volume.source);
                 for mount in same.flat_map(|other| &other.mounts).filter(|mount| mount.container != target.id)
                 {
-                    if running(pod).any(|it| it.id == mount.container) {
+                    if pod.running().any(|it| it.id == mount.container) {
                         let mode = if mount.read_only { "read-only" } else { "writable" };
                         let what = format!("the folder {} ({mode} at {})", volume.source, mount.target);
                         found.insert(Visible { container: mount.container.clone(), via: "volume", what });

@@ -3,8 +3,16 @@
 use crate::observation::{Observation, Origin, TaskSource};
 use crate::state::Snapshot;
 use crate::view::{
-    API_VERSION, Class, Coverage, Finding, GapInfo, Hidden, NodeInfo, Pod, PodList, RuntimeInfo, State,
+    API_VERSION, Class, Container, Coverage, Finding, GapInfo, Hidden, NodeInfo, Pod, PodList, RuntimeInfo,
+    State,
 };
+
+impl Pod {
+    /// Its living containers.
+    pub fn running(&self) -> impl Iterator<Item = &Container> {
+        self.containers.iter().filter(|container| container.state == State::Running)
+    }
+}
 
 /// The pods of a node. Without `all`, pods that have no living container and unmanaged groups of a single process are
 /// counted, not listed.

@@ -12,7 +12,7 @@ use crate::state::{Model, class};
 /// `CAP_SYS_PTRACE`.
 const CAP_SYS_PTRACE: u64 = 1 << 19;
 
-/// The most processes looked at in one namespace: beyond that the same few credentials come again.
+/// The most processes of one container that are looked at; the others count as unread.
 const MOST: usize = 1000;
 
 /// What can be read of whom in one PID namespace.
@@ -93,6 +93,8 @@ pub(super) fn find(model: &Model<'_>, pod_of: &HashMap<UnitId, String>) -> Vec<E
                 .iter()
                 .map(|unit| {
                     let mut distinct: Vec<Process<'_>> = Vec::new();
+                    unread +=
+                        model.units.list.get(*unit).map_or(0, |unit| unit.tasks.len().saturating_sub(MOST));
                     for task in tasks(model, *unit) {
                         let Some(it) = credentials.get(&class::key(task, observation)) else {
                             unread += 1;

@@ -7,7 +7,7 @@ mod orphans;
 mod sandboxes;
 mod zombies;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 pub use exposure::{Exposure, How, Reading};
 pub use foreign::{Foreign, Unplaced};
@@ -36,6 +36,8 @@ pub struct Facts {
     pub orphans: Vec<Orphan>,
     /// Who can read whom in each PID namespace that containers share; by inode.
     pub exposures: Vec<Exposure>,
+    /// Containers whose processes run on another kernel (Kata, gVisor), with the reason; by id.
+    pub opaque: BTreeMap<String, String>,
     /// Processes whose namespaces could not be read; the node's own init left out, which is in nobody's pod.
     pub unreadable: u64,
     /// Runtimes that are there and did not say what is theirs, with the reason.
@@ -69,6 +71,12 @@ pub fn facts(observation: &Observation) -> Facts {
         zombies: zombies::find(&model, &pod_of),
         orphans: orphans::find(observation),
         exposures: exposure::find(&model, &pod_of),
+        opaque: model
+            .units
+            .list
+            .iter()
+            .filter_map(|unit| Some((unit.id.clone(), unit.declared?.opaque.clone()?)))
+            .collect(),
         unreadable: observation.unreadable.saturating_sub(u64::from(is_init_unread(observation))),
         silent,
     }
