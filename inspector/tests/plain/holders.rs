@@ -269,7 +269,11 @@ fn every_mount_namespace_is_looked_into_when_asked_for() {
     let helper = folder().join("helper").display().to_string();
     let holder = Helper::start(&["new", "mnt", &helper, "hold", &owner.truth.pid.to_string(), "uts"]);
     let pid = holder.command_pid();
-    let holds = || fs::read_dir(format!("/proc/{pid}/fd")).is_ok_and(|fds| fds.count() > 3);
+    let held = format!("uts:[{inode}]");
+    let is_it = |path: PathBuf| fs::read_link(path).is_ok_and(|link| link.to_string_lossy() == held);
+    let holds = || {
+        fs::read_dir(format!("/proc/{pid}/fd")).is_ok_and(|mut fds| fds.any(|fd| is_it(fd.unwrap().path())))
+    };
     wait_until("it holds", holds);
     let owner_pid = owner.truth.pid;
     drop(owner);
