@@ -263,6 +263,9 @@ pub struct AuditArgs {
     /// Accept what an earlier report has, and tell what is gone since: the file holds what `audit -o json` printed
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Judging")]
     pub baseline: Option<PathBuf>,
+    /// Take no notice of labels and annotations that ask to leave findings out (pod-namespace-inspector/ignore)
+    #[arg(long, help_heading = "Judging")]
+    pub no_suppressions: bool,
 }
 
 /// What `graph` can be told.

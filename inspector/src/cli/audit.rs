@@ -29,6 +29,7 @@ pub fn run(args: &AuditArgs, settings: &Settings) -> Result<(), Failure> {
         rules: args.rules.iter().map(|name| rule(name)).collect::<Result<_, _>>()?,
         min_severity: args.min_severity,
         namespace: args.namespace.clone(),
+        no_suppressions: args.no_suppressions,
     };
     let waivers = match &args.waivers {
         Some(file) => waivers(file)?,

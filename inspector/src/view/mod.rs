@@ -14,7 +14,9 @@ mod processes;
 mod select;
 mod target;
 
-pub use audit::{AuditFinding, FindingList, GoneFinding, IdleWaiver, Status, Summary, Waived};
+pub use audit::{
+    AuditFinding, FindingList, GoneFinding, IdleSuppression, IdleWaiver, Status, Summary, Suppressed, Waived,
+};
 pub use explain::explain;
 pub use explanation::{
     Explanation, IfDies, Listener, NamespaceName, Network, OrphanedNamespace, Sharing, Started, TargetInfo,

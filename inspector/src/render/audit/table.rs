@@ -38,6 +38,7 @@ pub(super) fn findings(list: &FindingList, look: &Look, wide: bool, all: bool) -
     }
     out.push_str(&undetermined(list, look, all));
     out.push_str(&idle_waivers(list, look));
+    out.push_str(&idle_suppressions(list, look, all));
     out.push_str(&gone(list, look, all));
     if !shown.is_empty() && !wide {
         out.push('\n');
@@ -182,6 +183,23 @@ fn idle_waivers(list: &FindingList, look: &Look) -> String {
     out
 }
 
+fn idle_suppressions(list: &FindingList, look: &Look, all: bool) -> String {
+    let mut out = String::new();
+    let limit = if all { list.idle_suppressions.len() } else { GONE };
+    for it in list.idle_suppressions.iter().take(limit) {
+        let rule = if it.rule.is_empty() { "nothing" } else { &it.rule };
+        let text = format!("A label of {} ignores {}: {}.", clean(&it.of), clean(rule), it.why);
+        out.push('\n');
+        out.push_str(&paragraph(&text, Tone::Doubtful, look));
+    }
+    if list.idle_suppressions.len() > limit {
+        let more = format!("And {} more such labels (--all).", list.idle_suppressions.len() - limit);
+        out.push('\n');
+        out.push_str(&paragraph(&more, Tone::Doubtful, look));
+    }
+    out
+}
+
 /// What the baseline had and this node has no more.
 fn gone(list: &FindingList, look: &Look, all: bool) -> String {
     if list.gone.is_empty() {
@@ -228,5 +246,8 @@ fn hidden(list: &FindingList, all: bool) -> Option<String> {
     if list.summary.baseline > 0 {
         parts.push(format!("{} of the baseline", list.summary.baseline));
     }
-    (!parts.is_empty() && !all).then(|| format!("{} hidden (--all).", parts.join(" and ")))
+    if list.summary.suppressed > 0 {
+        parts.push(format!("{} suppressed by labels", list.summary.suppressed));
+    }
+    (!parts.is_empty() && !all).then(|| format!("{} hidden (--all).", parts.join(", ")))
 }
