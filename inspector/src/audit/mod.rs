@@ -124,6 +124,7 @@ pub fn report(
         undetermined,
         idle_waivers,
         idle_suppressions,
+        compared: baseline.compared(),
         gone,
     }
 }

@@ -147,3 +147,25 @@ fn a_label_suppresses_what_is_about_its_container_and_no_more() {
     imitated.seen.containers.insert(0, imitation);
     assert_eq!(status(&mut imitated, &Choice::default()).1.status, Status::Open);
 }
+
+#[test]
+fn an_earlier_observation_is_a_baseline_too() {
+    let mut earlier = world();
+    earlier.seen.tasks.sort_by_key(|task| task.pid);
+    let snapshot = crate::state::snapshot(&earlier.seen);
+    let facts = facts(&earlier.seen);
+    let judgement = findings::evaluate(&Node::new("node", &snapshot.pods, &facts));
+    let known = judgement.findings.len();
+    let baseline = Baseline::judged(&earlier.seen, judgement);
+    let same = audit(&mut world(), &Choice::default(), "", &baseline);
+    assert_eq!((same.summary.open, same.summary.baseline, same.gone.len()), (0, known as u64, 0));
+    assert_eq!(same.compared.as_ref().unwrap().time.as_deref(), Some("2026-06-15T12:00:00Z"));
+    let mut later = world();
+    later.stop("busybox", "2026-06-15T11:00:00Z", 0);
+    later.docker("second", 400).in_host(&[Kind::Net]);
+    let list = audit(&mut later, &Choice::default(), "", &baseline);
+    let open = list.findings.iter().filter(|it| it.status == Status::Open);
+    let open: Vec<_> = open.map(|it| (it.finding.rule, it.pod.as_ref().unwrap().name.as_str())).collect();
+    assert!(!open.is_empty() && open.iter().all(|it| it.1 == "second"), "{open:?}");
+    assert_eq!(list.gone.iter().map(|it| it.rule.as_str()).collect::<Vec<_>>(), ["PNS001"]);
+}

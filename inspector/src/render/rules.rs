@@ -141,7 +141,8 @@ pub fn markdown() -> String {
          ```\n\n\
          `*` stands for anything, `?` for one character. What is waived is counted, and listed with `--all`; a waiver that has expired,\n\
          or that matches no finding, is reported. `--baseline FILE` accepts the findings of an earlier `inspector audit -o json`:\n\
-         what is left is new, and what is gone since is told.\n\n\
+         what is left is new, and what is gone since is told. `--diff FILE` does the same with an earlier recording (`inspector record`),\n\
+         judged by the same rules.\n\n\
          ## Suppression by a label\n\n\
          Who deploys a container can ask for less, by a label of the container, or by an annotation (Podman: a label) of the pod:\n\n\
          ```\n\

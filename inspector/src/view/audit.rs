@@ -33,9 +33,23 @@ pub struct FindingList {
     /// What labels and annotations ask to be left out and name no rule or need not, where there is any.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub idle_suppressions: Vec<IdleSuppression>,
+    /// With which earlier recording it was compared, where it was: what that had is of status *baseline*.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compared: Option<Compared>,
     /// Findings of the baseline that are not there any more.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub gone: Vec<GoneFinding>,
+}
+
+/// An earlier recording.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Compared {
+    /// When it was made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time: Option<String>,
+    /// Rules that could not judge everything in it: what they find now may have been there.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unsure: Vec<&'static str>,
 }
 
 /// A finding of the baseline that is not there any more.

@@ -15,7 +15,8 @@ mod select;
 mod target;
 
 pub use audit::{
-    AuditFinding, FindingList, GoneFinding, IdleSuppression, IdleWaiver, Status, Summary, Suppressed, Waived,
+    AuditFinding, Compared, FindingList, GoneFinding, IdleSuppression, IdleWaiver, Status, Summary,
+    Suppressed, Waived,
 };
 pub use explain::explain;
 pub use explanation::{

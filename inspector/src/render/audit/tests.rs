@@ -2,8 +2,8 @@ use super::*;
 use crate::observation::Kind;
 use crate::render::samples::{self, HOSTILE};
 use crate::view::{
-    API_VERSION, Finding, GoneFinding, IdleSuppression, PodName, Severity, Status, Subject, Summary,
-    Suppressed, Undetermined, Waived,
+    API_VERSION, Compared, Finding, GoneFinding, IdleSuppression, PodName, Severity, Status, Subject,
+    Summary, Suppressed, Undetermined, Waived,
 };
 
 /// A report with a finding of each status, whose every string is as hostile as can be.
@@ -63,6 +63,7 @@ fn hostile() -> FindingList {
             rule: strings.clone(),
             why: "matches no finding".to_owned(),
         }],
+        compared: Some(Compared { time: Some(strings.clone()), unsure: vec!["PNS006"] }),
         gone: vec![GoneFinding { id: "x".to_owned(), rule: strings.clone(), message: strings }],
     }
 }
