@@ -267,6 +267,13 @@ pub struct AuditArgs {
     /// Accept what an earlier report has, and tell what is gone since: the file holds what `audit -o json` printed
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Judging")]
     pub baseline: Option<PathBuf>,
+    /// Compare with an earlier recording of this node (what `inspector record` wrote): accept what the rules say of that,
+    /// and tell what is new and what is gone
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "baseline", help_heading = "Judging")]
+    pub diff: Option<PathBuf>,
+    /// Take no notice of labels and annotations that ask to leave findings out (pod-namespace-inspector/ignore)
+    #[arg(long, help_heading = "Judging")]
+    pub no_suppressions: bool,
 }
 
 /// What `watch` can be told.

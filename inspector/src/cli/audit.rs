@@ -12,6 +12,7 @@ use super::terminal::Terminal;
 use super::{connect, input, output, pods};
 use crate::audit::{Baseline, Choice, Waiver, fails, parse_waivers};
 use crate::findings;
+use crate::observation::Observation;
 use crate::render;
 use crate::view::Severity;
 
@@ -29,6 +30,7 @@ pub fn run(args: &AuditArgs, settings: &Settings) -> Result<(), Failure> {
         rules: args.rules.iter().map(|name| rule(name)).collect::<Result<_, _>>()?,
         min_severity: args.min_severity,
         namespace: args.namespace.clone(),
+        no_suppressions: args.no_suppressions,
     };
     let waivers = match &args.waivers {
         Some(file) => waivers(file)?,
@@ -38,7 +40,18 @@ pub fn run(args: &AuditArgs, settings: &Settings) -> Result<(), Failure> {
         Some(file) => baseline(file)?,
         None => Baseline::default(),
     };
+    let earlier = args.diff.as_deref().map(earlier).transpose()?;
     let observation = input::observe(&settings.input)?;
+    let baseline = match earlier {
+        Some(earlier) if earlier.node.name != observation.node.name => {
+            return Err(Failure::usage(format!(
+                "the recording for --diff is of node {}, and this is {}; compare a node with itself",
+                earlier.node.name, observation.node.name
+            )));
+        }
+        Some(earlier) => connect::judged(&earlier),
+        None => baseline,
+    };
     let list = connect::audit(&observation, &choice, &waivers, &baseline);
     let look = Terminal::detect().look(settings, true);
     let text = match settings.report {
@@ -55,6 +68,11 @@ pub fn run(args: &AuditArgs, settings: &Settings) -> Result<(), Failure> {
         return Err(Failure::found());
     }
     Ok(())
+}
+
+/// The recording to compare with.
+fn earlier(file: &Path) -> Result<Observation, Failure> {
+    input::replay(file)
 }
 
 fn rule(name: &str) -> Result<&'static str, Failure> {

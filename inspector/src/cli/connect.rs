@@ -69,6 +69,12 @@ pub fn audit(
     audit::report(observation, &snapshot, judgement, choice, waivers, baseline)
 }
 
+/// What the rules say of an earlier observation, to compare with.
+#[must_use]
+pub fn judged(earlier: &Observation) -> audit::Baseline {
+    audit::Baseline::judged(earlier, judge(earlier, &state::snapshot(earlier)))
+}
+
 /// The processes in an observation of the PID namespaces that a target means.
 ///
 /// # Errors

@@ -141,7 +141,19 @@ pub fn markdown() -> String {
          ```\n\n\
          `*` stands for anything, `?` for one character. What is waived is counted, and listed with `--all`; a waiver that has expired,\n\
          or that matches no finding, is reported. `--baseline FILE` accepts the findings of an earlier `inspector audit -o json`:\n\
-         what is left is new, and what is gone since is told.\n",
+         what is left is new, and what is gone since is told. `--diff FILE` does the same with an earlier recording (`inspector record`),\n\
+         judged by the same rules.\n\n\
+         ## Suppression by a label\n\n\
+         Who deploys a container can ask for less, by a label of the container, or by an annotation (Podman: a label) of the pod:\n\n\
+         ```\n\
+         docker run --label pod-namespace-inspector/ignore=PNS005,shared-volume \\\n           \
+                    --label pod-namespace-inspector/ignore-reason='it watches the node' …\n\
+         ```\n\n\
+         A container's label holds for the findings whose container it is, and for those of its pod that are about no container; a\n\
+         pod's for every finding about that pod. What is suppressed never fails an audit; it is counted, listed with `--all`, and\n\
+         always in JSON, with whose wish it is. A name that is no rule's, and one that nothing needs, is reported.\n\
+         **Whoever may start a container can set a label**, and so hide what is wrong with it: where that is not to be trusted,\n\
+         `--no-suppressions` takes no notice.\n",
     );
     for rule in &RULES {
         out.push_str(&format!(

@@ -15,7 +15,10 @@ mod processes;
 mod select;
 mod target;
 
-pub use audit::{AuditFinding, FindingList, GoneFinding, IdleWaiver, Status, Summary, Waived};
+pub use audit::{
+    AuditFinding, Compared, FindingList, GoneFinding, IdleSuppression, IdleWaiver, Status, Summary,
+    Suppressed, Waived,
+};
 pub use event::{Change, Event, EventExit, EventProcess, EventTier, EventType, Killed, Named};
 pub use explain::explain;
 pub use explanation::{
