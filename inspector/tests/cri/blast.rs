@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::check::agreed;
-use crate::support::blast::kill;
+use crate::support::blast::{child_of, kill};
 use crate::support::cri::{CONTAINER, Container, NODE, POD, Pod, Wish, World};
 use crate::support::random::{Random, topologies};
 
@@ -48,6 +48,11 @@ fn random_topologies(world: &'static World) {
             }
         };
         let members: Vec<u32> = inits.iter().copied().chain([pod.pid()]).collect();
-        kill(&what, &world.with_socket(), &members, (id, init), ended);
+        // The sandbox's id is the pod's as well, which would be asked about whoever owns anything in it.
+        let (asked, dies) = match child_of(init).filter(|_| random.below(4) == 0) {
+            Some(child) => (format!("pid/{child}"), child),
+            None => (format!("container/{id}"), init),
+        };
+        kill(&what, &world.with_socket(), &members, (&asked, dies), ended);
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::check::agreed;
 use crate::machine::{Container, Machine};
-use crate::support::blast::kill;
+use crate::support::blast::{child_of, kill};
 use crate::support::random::{Random, topologies};
 
 trials![random_topologies];
@@ -53,6 +53,10 @@ fn random_topologies(machine: &'static Machine) {
                 }
             }
         };
-        kill(&what, &machine.with_socket(), &pids, (&target.id, target.pid()), ended);
+        let (asked, pid) = match child_of(target.pid()).filter(|_| random.below(4) == 0) {
+            Some(child) => (format!("pid/{child}"), child),
+            None => (format!("container/{}", target.id), target.pid()),
+        };
+        kill(&what, &machine.with_socket(), &pids, (&asked, pid), ended);
     }
 }

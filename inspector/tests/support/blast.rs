@@ -41,7 +41,12 @@ pub fn key(it: &Value) -> Namespace {
     (it["kind"].as_str().unwrap().to_owned(), it["inode"].as_u64().unwrap())
 }
 
-/// Asks what dies with a container, kills its init, waits until its runtime knows (`settled` gets the pids that should be
+/// A process of a container that is not its init.
+pub fn child_of(init: u32) -> Option<u32> {
+    processes_in(&Truth::of(init)?.cgroup).into_iter().find(|pid| *pid != init)
+}
+
+/// Asks what dies with a process, kills it, waits until its runtime knows (`settled` gets the pids that should be
 /// dead), and compares. `members` are the inits of everything that could be concerned.
 pub fn kill(
     what: &str,
