@@ -7,6 +7,7 @@
 #[allow(dead_code, reason = "these tests need no Docker")]
 mod support;
 
+mod desktop;
 mod groups;
 mod holders;
 mod judged;
