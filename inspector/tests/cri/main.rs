@@ -29,6 +29,7 @@ mod ctr;
 mod deaths;
 mod healthy;
 mod limits;
+mod live;
 mod sharing;
 
 use std::path::Path;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
     let trials = [
         blast::trials(),
         healthy::trials(),
+        live::trials(),
         sharing::trials(),
         deaths::trials(),
         limits::trials(),

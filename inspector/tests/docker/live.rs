@@ -1,15 +1,14 @@
 //! `inspector watch` on real containers: the article's experiments as they happen, and who gets in.
 
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, ChildStdout, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::support::answer::expect;
-use crate::support::run::{BINARY, inspector, patience};
+use crate::support::run::{inspector, patience};
+use crate::support::watch::{self, Watch};
 use crate::support::world::{Container, Scenario, World};
 
 trials![
@@ -23,100 +22,14 @@ trials![
 const IDLE: [&str; 3] = ["sh", "-c", "while true; do sleep 3600; done"];
 const SHARED: [&str; 3] = ["ipc", "net", "pid"];
 
-/// How long to wait for an event.
-const LIMIT: Duration = Duration::from_secs(20);
-
-/// A stream of the program's, ended with the test.
-struct Watch {
-    child: Child,
-    lines: Receiver<String>,
-    events: Vec<Value>,
-}
-
-impl Watch {
-    /// Starts it, and waits until it has looked at everything once: until it tells of a container that is made for it.
-    fn start(s: &Scenario, world: &World) -> Self {
-        let mut child = Command::new(BINARY)
-            .args(["watch", "-o", "json", &world.with_socket()])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let lines = lines(child.stdout.take().unwrap());
-        let mut watch = Self { child, lines, events: Vec::new() };
-        for attempt in 0.. {
-            let sign = s.run(&format!("sign{attempt}"), &[], "busybox", &IDLE);
-            let began = Instant::now();
-            while began.elapsed() < patience(Duration::from_secs(3)) {
-                watch.read(Duration::from_millis(100));
-                if watch.position(|it| is(it, "container-started", &sign)).is_some() {
-                    return watch;
-                }
-            }
-            assert!(attempt < 5, "the stream never began: {:#?}", watch.events);
-        }
-        unreachable!()
-    }
-
-    fn read(&mut self, limit: Duration) {
-        if let Ok(line) = self.lines.recv_timeout(limit) {
-            self.events.push(serde_json::from_str(&line).unwrap());
-        }
-    }
-
-    fn position(&self, wanted: impl Fn(&Value) -> bool) -> Option<usize> {
-        self.events.iter().position(wanted)
-    }
-
-    /// Waits for an event.
-    #[track_caller]
-    fn find(&mut self, what: &str, wanted: impl Fn(&Value) -> bool) -> usize {
-        let began = Instant::now();
-        loop {
-            if let Some(at) = self.position(&wanted) {
-                return at;
-            }
-            assert!(began.elapsed() < patience(LIMIT), "no {what}: {:#?}", self.events);
-            self.read(Duration::from_millis(100));
-        }
-    }
-
-    /// Every event so far is by the schema, and none is missing.
-    fn is_sound(&self) {
-        let schema = inspector(["schema", "watch"]).succeeded();
-        let schema: Value = serde_json::from_str(schema.text()).unwrap();
-        let validator = jsonschema::validator_for(&schema).unwrap();
-        for (index, event) in self.events.iter().enumerate() {
-            let errors: Vec<String> = validator.iter_errors(event).map(|it| it.to_string()).collect();
-            assert!(errors.is_empty(), "{errors:?}: {event:#}");
-            assert_eq!(event["sequence"], json!(index + 1));
-        }
-    }
-}
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn lines(out: ChildStdout) -> Receiver<String> {
-    let (sender, receiver) = channel();
-    thread::spawn(move || {
-        for line in BufReader::new(out).lines() {
-            let Ok(line) = line else { break };
-            if sender.send(line).is_err() {
-                break;
-            }
-        }
-    });
-    receiver
+fn begin(s: &Scenario, world: &World) -> Watch {
+    let run = |attempt| s.run(&format!("sign{attempt}"), &[], "busybox", &IDLE);
+    Watch::start(&world.with_socket(), run, |it: &Container| it.id.clone())
 }
 
 /// Whether it is of that type, about that container.
 fn is(event: &Value, event_type: &str, container: &Container) -> bool {
-    event["type"] == event_type && event["container"]["id"] == container.id
+    watch::is(event, event_type, &container.id)
 }
 
 /// Whether it is about that rule's finding, of which that container is the subject.
@@ -144,7 +57,7 @@ fn kinds(event: &Value) -> Vec<&str> {
 
 fn the_owners_end_collapses_its_pod(world: &'static World) {
     let s = Scenario::new(world, "l1");
-    let mut watch = Watch::start(&s, world);
+    let mut watch = begin(&s, world);
     let nginx = s.run("nginx", &["--ipc=shareable"], "nginx", &[]);
     let at = watch.find("creation", |it| is(it, "namespace-created", &nginx));
     assert!(kinds(&watch.events[at]).contains(&"pid"), "{:#}", watch.events[at]);
@@ -196,7 +109,7 @@ fn the_owners_end_collapses_its_pod(world: &'static World) {
 
 fn a_pod_survives_what_pause_owns(world: &'static World) {
     let s = Scenario::new(world, "l2");
-    let mut watch = Watch::start(&s, world);
+    let mut watch = begin(&s, world);
     let pause = s.run("pause", &["--ipc=shareable"], "pause", &[]);
     let options = joining(&pause, &SHARED);
     let options: Vec<_> = options.iter().map(String::as_str).collect();
@@ -217,7 +130,7 @@ fn a_pod_survives_what_pause_owns(world: &'static World) {
 
 fn an_owner_of_a_network_leaves_orphans(world: &'static World) {
     let s = Scenario::new(world, "l3");
-    let mut watch = Watch::start(&s, world);
+    let mut watch = begin(&s, world);
     let nginx = s.run("nginx", &[], "nginx", &[]);
     let busybox = join(&s, "busybox", &nginx, &["net"]);
     watch.find("join", |it| is(it, "namespace-joined", &busybox));
@@ -238,7 +151,7 @@ fn an_owner_of_a_network_leaves_orphans(world: &'static World) {
 
 fn who_enters_is_told_and_who_execs_is_not(world: &'static World) {
     let s = Scenario::new(world, "l4");
-    let mut watch = Watch::start(&s, world);
+    let mut watch = begin(&s, world);
     let app = s.run("app", &[], "busybox", &IDLE);
     watch.find("start", |it| is(it, "container-started", &app));
     app.exec_detached(&["sleep", "4000"]);

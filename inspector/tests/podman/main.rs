@@ -26,6 +26,7 @@ macro_rules! trials {
 mod blast;
 mod check;
 mod containers;
+mod live;
 mod machine;
 mod pods;
 mod users;
@@ -40,7 +41,7 @@ fn main() -> ExitCode {
         Some(users::RELAY) => return users::relay(Path::new(&arguments[1]), Path::new(&arguments[2])),
         _ => {}
     }
-    let trials = [blast::trials(), pods::trials(), containers::trials(), users::trials()];
+    let trials = [blast::trials(), live::trials(), pods::trials(), containers::trials(), users::trials()];
     let conclusion =
         libtest_mimic::run(&libtest_mimic::Arguments::from_args(), trials.into_iter().flatten().collect());
     machine::stop();

@@ -16,4 +16,5 @@ pub mod keeper;
 pub mod random;
 pub mod run;
 pub mod truth;
+pub mod watch;
 pub mod world;
