@@ -59,7 +59,7 @@ const fn unused(command: &Command) -> &'static [&'static str] {
         | Command::Audit(_)
         | Command::Explain(_)
         | Command::Graph(_) => &[],
-        Command::Watch(_) => &["--replay", "--strict", "--timeout"],
+        Command::Watch(_) => &["--replay", "--strict"],
         Command::Record(_) => &["--replay", "--all", "--output", "--no-headers"],
         Command::Demo(_) => {
             &["--host-root", "--socket", "--replay", "--all", "--output", "--no-headers", "--strict"]

@@ -14,6 +14,9 @@ use crate::render::{self, Format, Look};
 use crate::source::{CollectError, Watcher};
 use crate::view::{self, Event};
 
+/// How often in a row looking may fail before it is given up.
+const PATIENCE: u32 = 10;
+
 /// Looks until it is told to stop, the time is up, or what was waited for has happened.
 ///
 /// # Errors
@@ -68,10 +71,24 @@ impl Stream<'_> {
                 return Ok(());
             }
         }
+        let mut failed: Option<CollectError> = None;
+        let mut failures = 0;
         loop {
             watcher.wait().await;
-            let Some(observation) = watcher.next().await.map_err(lost)? else { continue };
-            for event in engine.advance(Moment::of(observation)) {
+            let observation = match watcher.next().await {
+                Ok(Some(observation)) => observation,
+                Ok(None) => continue,
+                Err(error) if failures < PATIENCE => {
+                    log::warn!("could not look at this node: {error}; trying again");
+                    (failures, failed) = (failures + 1, Some(error));
+                    continue;
+                }
+                Err(error) => return Err(lost(error)),
+            };
+            failures = 0;
+            let moment = Moment::of(observation);
+            let resynced = failed.take().map(|error| engine.resynced(&moment, &error.to_string()));
+            for event in resynced.into_iter().chain(engine.advance(moment)) {
                 if !self.takes(&event) {
                     continue;
                 }

@@ -146,19 +146,33 @@ impl Engine {
         drafts.extend(story.entered(&self.generations));
         drafts.extend(story.findings());
 
-        let node = &next.observation.node;
-        let time = node.time.map(|time| time.to_string());
-        let mut sequence = self.sequence;
-        let events = drafts
-            .into_iter()
-            .map(|draft| {
-                sequence += 1;
-                Event { sequence, time: time.clone(), boottime_ns: node.boottime_ns, ..draft }
-            })
-            .collect();
-        self.sequence = sequence;
         self.last = next;
-        events
+        drafts.into_iter().map(|draft| self.stamp(draft)).collect()
+    }
+
+    /// What is said before [`Self::advance`] where looking failed in between: that more may have happened than is told.
+    pub fn resynced(&mut self, next: &Moment, why: &str) -> Event {
+        let seconds = |ns: u64| ns as f64 / 1e9;
+        let blind = next.observation.node.boottime_ns.saturating_sub(self.last.observation.node.boottime_ns);
+        let message = format!(
+            "looked again after {:.1} s; what came and went in between was not seen: {why}",
+            seconds(blind)
+        );
+        let event = self.stamp(Event { message, ..draft(EventType::Resynced) });
+        let node = &next.observation.node;
+        Event { time: node.time.map(|time| time.to_string()), boottime_ns: node.boottime_ns, ..event }
+    }
+
+    /// Numbers an event, and dates it by the last moment.
+    fn stamp(&mut self, draft: Event) -> Event {
+        self.sequence += 1;
+        let node = &self.last.observation.node;
+        Event {
+            sequence: self.sequence,
+            time: node.time.map(|time| time.to_string()),
+            boottime_ns: node.boottime_ns,
+            ..draft
+        }
     }
 }
 

@@ -164,3 +164,16 @@ fn a_restart_between_two_moments_is_an_end_and_a_start() {
     the(&events, T::ContainerExited);
     the(&events, T::ContainerStarted);
 }
+
+#[test]
+fn a_gap_in_looking_is_told_before_what_was_found_after_it() {
+    let mut world = application_owned();
+    let mut engine = engine(&world);
+    world.stop("busybox", "2026-11-27T10:00:00Z", 1);
+    world.seen.node.boottime_ns += 2_500_000_000;
+    let next = Moment::of(world.seen.clone());
+    let resynced = engine.resynced(&next, "the kernel said no");
+    assert_eq!((resynced.sequence, resynced.event_type), (1, T::Resynced));
+    assert!(resynced.message.contains("after 2.5 s") && resynced.message.contains("the kernel said no"));
+    assert_eq!(engine.advance(next)[0].sequence, 2);
+}

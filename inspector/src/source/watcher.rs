@@ -79,6 +79,15 @@ impl Watcher {
     /// # Errors
     /// If no task can be read.
     pub async fn next(&mut self) -> Result<Option<Observation>, CollectError> {
+        let result = self.look_if_due().await;
+        if result.is_err() {
+            // Whatever was missed is looked for as soon as looking works again.
+            self.again = Some(Instant::now());
+        }
+        result
+    }
+
+    async fn look_if_due(&mut self) -> Result<Option<Observation>, CollectError> {
         let context = Context::new(self.options.clone());
         let began = Instant::now();
         let (_, scan, _) = self.read(&context)?;
