@@ -96,6 +96,7 @@ pub fn resolve(global: &Global, command: &Command) -> Result<Settings, Failure> 
             handles: needs_handles(command),
             credentials: needs_credentials(command),
             networks: needs_networks(command),
+            costs: needs_networks(command),
             ..options(global)
         }),
         Some(file) => {
@@ -228,6 +229,7 @@ fn options(global: &Global) -> Options {
         handles: default.handles,
         credentials: default.credentials,
         networks: default.networks,
+        costs: default.costs,
     }
 }
 
@@ -248,7 +250,7 @@ const fn needs_credentials(command: &Command) -> bool {
     !matches!(command, Command::Namespaces(_) | Command::Ps(_))
 }
 
-/// Whether its answer says who listens where, or another command's may be given from it.
+/// Whether its answer says who listens where and what a pause costs, or another command's may be given from it.
 const fn needs_networks(command: &Command) -> bool {
     matches!(command, Command::Explain(_) | Command::Record(_))
 }

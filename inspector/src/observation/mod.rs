@@ -4,6 +4,7 @@
 //! everything that an answer depends on has to be in here; nothing in this module touches the machine, and
 //! nothing in here is a judgement.
 
+mod cost;
 mod credentials;
 mod declared;
 mod ignore;
@@ -12,6 +13,7 @@ mod namespace;
 mod network;
 mod task;
 
+pub use cost::Cost;
 pub use credentials::Credentials;
 pub use declared::{
     Declaration, DeclaredContainer, DeclaredPod, DeclaredRole, Infra, Mount, MountKind, Origin, Runtime,
@@ -52,6 +54,9 @@ pub struct Observation {
     /// The network namespaces of containers from inside, where that was asked for.
     #[serde(default)]
     pub networks: Vec<NetworkFact>,
+    /// What processes cost that only hold namespaces, or may be such, where that was asked for.
+    #[serde(default)]
+    pub costs: Vec<Cost>,
     /// What the kernel says of the namespaces themselves, by kind and inode. A namespace that is not in here may
     /// exist all the same.
     #[serde(default)]

@@ -27,7 +27,7 @@ pub use write::write;
 use serde::{Deserialize, Serialize};
 
 use crate::observation::{
-    Behaviour, Credentials, DeclaredContainer, DeclaredPod, Gap, Handle, HostNamespaces, NamespaceFact,
+    Behaviour, Cost, Credentials, DeclaredContainer, DeclaredPod, Gap, Handle, HostNamespaces, NamespaceFact,
     NetworkFact, Node, Observation, Pin, Reader, RuntimeReport, Task, TaskSource,
 };
 
@@ -68,6 +68,7 @@ enum Line {
     Behaviour(Behaviour),
     Credentials(Credentials),
     Network(NetworkFact),
+    Cost(Cost),
     Pin(Pin),
     Namespace(NamespaceFact),
     Handle(Handle),
@@ -100,6 +101,7 @@ fn lines(observation: &Observation) -> impl Iterator<Item = Line> + '_ {
         behaviours,
         credentials,
         networks,
+        costs,
         namespaces,
         pins,
         handles,
@@ -120,6 +122,7 @@ fn lines(observation: &Observation) -> impl Iterator<Item = Line> + '_ {
         .chain(behaviours.iter().cloned().map(Line::Behaviour))
         .chain(credentials.iter().copied().map(Line::Credentials))
         .chain(networks.iter().cloned().map(Line::Network))
+        .chain(costs.iter().copied().map(Line::Cost))
         .chain(namespaces.iter().copied().map(Line::Namespace))
         .chain(pins.iter().cloned().map(Line::Pin))
         .chain(handles.iter().cloned().map(Line::Handle))

@@ -134,6 +134,7 @@ fn add(observation: &mut Option<Observation>, line: Line) -> Result<(), Problem>
         (Some(all), Line::Behaviour(behaviour)) => all.behaviours.push(behaviour),
         (Some(all), Line::Credentials(credentials)) => all.credentials.push(credentials),
         (Some(all), Line::Network(network)) => all.networks.push(network),
+        (Some(all), Line::Cost(cost)) => all.costs.push(cost),
         (Some(all), Line::Pin(pin)) => all.pins.push(pin),
         (Some(all), Line::Namespace(fact)) => all.namespaces.push(fact),
         (Some(all), Line::Handle(handle)) => all.handles.push(handle),

@@ -146,6 +146,11 @@ fn observation() -> Observation {
             permitted: 1 << 40,
             dumpable: Some(false),
         }],
+        costs: vec![Cost {
+            process: ProcessKey { pid: 9, start_ticks: 90 },
+            resident_bytes: 4096,
+            cpu_ms: 10,
+        }],
         networks: vec![NetworkFact {
             inode: 7,
             addresses: vec!["10.0.0.2".to_owned()],

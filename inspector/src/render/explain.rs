@@ -61,6 +61,7 @@ impl Page<'_> {
         self.if_dies();
         self.visible();
         self.network();
+        self.infra_cost();
         self.findings();
         self.out + &coverage::foot_of(&self.it.coverage, None, None, self.look)
     }
@@ -280,6 +281,28 @@ impl Page<'_> {
         }
         if visible.len() > SHOWN {
             self.item("", &format!("and {} more (-o json)", visible.len() - SHOWN), Tone::Dim);
+        }
+    }
+
+    fn infra_cost(&mut self) {
+        let costs = self.it.infra_cost.clone();
+        for (index, cost) in costs.iter().take(SHOWN).enumerate() {
+            if index == 0 {
+                self.section("What infra costs");
+            }
+            let kib = cost.resident_bytes / 1024;
+            let memory = if kib < 1024 {
+                format!("{kib} KiB")
+            } else {
+                format!("{}.{} MiB", kib / 1024, kib % 1024 * 10 / 1024)
+            };
+            let name = self.container(&cost.container);
+            let processes = if cost.processes == 1 { "process" } else { "processes" };
+            let text = format!(
+                "about {memory} of memory, {} ms of CPU time since its start ({} {processes})",
+                cost.cpu_ms, cost.processes
+            );
+            self.item(&name, &text, Tone::Plain);
         }
     }
 

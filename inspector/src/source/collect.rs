@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::observation::{Gap, Observation, TaskSource};
 use crate::source::{
-    Context, RuntimeFacts, TaskChoice, TaskScan, behaviour, bpf, containerd, credentials, crio, docker,
+    Context, RuntimeFacts, TaskChoice, TaskScan, behaviour, bpf, containerd, cost, credentials, crio, docker,
     holders, network, node, oci, pins, podman, procfs,
 };
 use crate::state;
@@ -72,6 +72,11 @@ pub(super) async fn collect_by(
         observation.networks = networks;
         observation.gaps.extend(gaps);
     }
+    if context.options.costs {
+        let (costs, gaps) = cost::read(context, &observation);
+        observation.costs = costs;
+        observation.gaps.extend(gaps);
+    }
     Ok(observation)
 }
 
@@ -123,6 +128,7 @@ async fn look(context: &Context, tasks: &mut TasksReader<'_>) -> Result<Observat
         behaviours: Vec::new(),
         credentials: Vec::new(),
         networks: Vec::new(),
+        costs: Vec::new(),
         namespaces: held.namespaces,
         pins: mounts.pins,
         handles: held.handles,

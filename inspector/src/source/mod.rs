@@ -8,6 +8,7 @@ pub mod bolt;
 pub mod bpf;
 mod collect;
 pub mod containerd;
+pub mod cost;
 pub mod credentials;
 pub mod cri;
 pub mod crio;
@@ -77,6 +78,8 @@ pub struct Options {
     pub credentials: bool,
     /// Whether to look into containers' network namespaces for addresses and listening sockets.
     pub networks: bool,
+    /// Whether to read what pauses cost.
+    pub costs: bool,
 }
 
 impl Default for Options {
@@ -90,6 +93,7 @@ impl Default for Options {
             handles: false,
             credentials: true,
             networks: false,
+            costs: false,
         }
     }
 }

@@ -3,16 +3,16 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::explanation::{
-    Explanation, IfDies, Listener, NamespaceName, Network, OrphanedNamespace, Sharing, Started, TargetInfo,
-    Victim, Visible,
+    Explanation, IfDies, InfraCost, Listener, NamespaceName, Network, OrphanedNamespace, Sharing, Started,
+    TargetInfo, Victim, Visible,
 };
 use crate::findings::Judgement;
-use crate::observation::{Kind, Observation, Origin};
+use crate::observation::{Cost, Kind, Observation, Origin};
 use crate::state::blast::{self, Death};
 use crate::state::facts::{Facts, How};
 use crate::state::namespaces::Namespaces;
 use crate::state::{Snapshot, processes};
-use crate::view::{API_VERSION, Class, Container, Namespace, Pod, State, Target, coverage, node};
+use crate::view::{API_VERSION, Class, Container, Namespace, Pod, Role, State, Target, coverage, node};
 
 /// What is explained, with what it means to the rest.
 struct Subject<'s> {
@@ -50,6 +50,7 @@ pub fn explain(
         if_dies: if_dies(&subject, death, snapshot),
         visible_to: visible_to(observation, snapshot, facts, &subject),
         network: network(observation, snapshot, &containers, &subject),
+        infra_cost: pod.map(|pod| infra_cost(observation, &containers, pod)).unwrap_or_default(),
         findings: judgement
             .findings
             .iter()
@@ -60,6 +61,24 @@ pub fn explain(
         why: subject.why,
         pod: pod.cloned(),
     }
+}
+
+/// What a pod's infra containers cost, as far as their processes were read.
+fn infra_cost(observation: &Observation, containers: &HashMap<u32, String>, pod: &Pod) -> Vec<InfraCost> {
+    let infra = pod.running().filter(|container| container.role == Role::Infra);
+    infra
+        .filter_map(|container| {
+            let of = |cost: &&Cost| containers.get(&cost.process.pid) == Some(&container.id);
+            let mut sum =
+                InfraCost { container: container.id.clone(), processes: 0, resident_bytes: 0, cpu_ms: 0 };
+            for cost in observation.costs.iter().filter(of) {
+                sum.processes += 1;
+                sum.resident_bytes = sum.resident_bytes.saturating_add(cost.resident_bytes);
+                sum.cpu_ms = sum.cpu_ms.saturating_add(cost.cpu_ms);
+            }
+            (sum.processes > 0).then_some(sum)
+        })
+        .collect()
 }
 
 /// The living owners of what a pod's containers share; else its only living containers.
@@ -356,7 +375,7 @@ fn restart(subject: &Subject<'_>, death: &Death, snapshot: &Snapshot) -> Vec<Str
                 dead.name
             ));
         }
-        if dead.role == crate::view::Role::Infra && pod.origin == Origin::Kubernetes {
+        if dead.role == Role::Infra && pod.origin == Origin::Kubernetes {
             said.push(
                 "the kubelet replaces the whole pod: every container starts anew, in a new sandbox"
                     .to_owned(),

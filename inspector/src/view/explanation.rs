@@ -36,6 +36,9 @@ pub struct Explanation {
     pub visible_to: Vec<Visible>,
     /// Its network; null where it is the node's own, or unread.
     pub network: Option<Network>,
+    /// What the containers cost that only hold the pod's namespaces; left out where there is none, or it was not read.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub infra_cost: Vec<InfraCost>,
     /// What is wrong with its pod.
     pub findings: Vec<Finding>,
 }
@@ -182,4 +185,18 @@ pub struct Listener {
     pub container: Option<String>,
     /// The processes that have it.
     pub pids: Vec<u32>,
+}
+
+/// What a container costs its node that only holds namespaces.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct InfraCost {
+    /// Its id.
+    pub container: String,
+    /// Its processes that were read.
+    pub processes: u64,
+    /// Their resident memory, pages shared with others included.
+    pub resident_bytes: u64,
+    /// Their own CPU time since they started, in milliseconds.
+    pub cpu_ms: u64,
 }

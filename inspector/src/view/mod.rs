@@ -22,8 +22,8 @@ pub use audit::{
 pub use event::{Change, Event, EventExit, EventProcess, EventTier, EventType, Killed, Named};
 pub use explain::explain;
 pub use explanation::{
-    Explanation, IfDies, Listener, NamespaceName, Network, OrphanedNamespace, Sharing, Started, TargetInfo,
-    Victim, Visible,
+    Explanation, IfDies, InfraCost, Listener, NamespaceName, Network, OrphanedNamespace, Sharing, Started,
+    TargetInfo, Victim, Visible,
 };
 pub use finding::{Finding, Severity, Subject, Undetermined};
 pub use graph::{Cell, Graph, GraphContainer, GraphNamespace, GraphPod, graph};

@@ -13,7 +13,12 @@ use crate::support::run::inspector;
 use crate::support::truth::{Truth, processes_in};
 use crate::support::world::{Container, Scenario, World};
 
-trials![the_articles_topologies, random_topologies, what_is_explained_is_as_the_schema_says];
+trials![
+    the_articles_topologies,
+    random_topologies,
+    what_is_explained_is_as_the_schema_says,
+    what_a_pause_costs_is_said,
+];
 
 const IDLE: [&str; 3] = ["sh", "-c", "sleep 3600 & while true; do sleep 3600; done"];
 
@@ -162,4 +167,28 @@ fn what_is_explained_is_as_the_schema_says(world: &'static World) {
         processes_in(&Truth::of(tool.pid()).unwrap().cgroup).into_iter().find(|pid| *pid != tool.pid());
     let said = explain(&child.unwrap().to_string(), &socket);
     assert_eq!(list(&said["ifDies"], "killed"), &[] as &[Value]);
+}
+
+fn what_a_pause_costs_is_said(world: &'static World) {
+    let s = Scenario::new(world, "e2");
+    let pause = s.run("pause", &[], "pause", &[]);
+    let web = s.run("web", &[&pause.join("net")], "busybox", &IDLE);
+    agreed(world, &[&pause, &web]);
+    let cost = |target: &str| explain(target, &world.with_socket())["infraCost"].take();
+    let said = cost(&format!("container/{}", web.name));
+    let [of_pause] = list_of(&said) else { panic!("of the pause alone: {said:#}") };
+    assert_eq!((&of_pause["container"], &of_pause["processes"]), (&pause.id.as_str().into(), &1.into()));
+    // As /proc/PID/statm has it, whose second field the kernel sums up in the same way.
+    let statm = std::fs::read_to_string(format!("/proc/{}/statm", pause.pid())).unwrap();
+    let pages: u64 = statm.split(' ').nth(1).unwrap().parse().unwrap();
+    let page = rustix::param::page_size() as u64;
+    let resident = of_pause["residentBytes"].as_u64().unwrap();
+    assert!(resident.abs_diff(pages * page) <= 64 * page, "{resident} and {pages} pages");
+    assert!(of_pause["cpuMs"].as_u64().unwrap() < 1000, "a pause does nothing: {said:#}");
+    // A container that owns nothing of others' and does something is no infra.
+    assert_eq!(cost(&format!("container/{}", s.run("alone", &[], "busybox", &IDLE).name)), Value::Null);
+}
+
+fn list_of(value: &Value) -> &[Value] {
+    value.as_array().map(Vec::as_slice).unwrap_or_default()
 }
