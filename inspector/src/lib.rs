@@ -9,6 +9,7 @@ pub mod cli;
 pub mod demo;
 pub mod doctor;
 pub mod findings;
+pub mod live;
 pub mod manifests;
 pub mod observation;
 pub mod recording;

@@ -105,3 +105,24 @@ fn what_the_concepts_page_shows_is_what_the_program_prints() {
     let nginx = &nginx[nginx.find("nginx  ").unwrap()..];
     assert!(page.contains(nginx.trim_end()), "docs/concepts.md does not have\n{nginx}");
 }
+
+/// What is new and what is gone between two recordings of one node.
+#[test]
+fn two_recordings_are_compared() {
+    let audit = |new: &str, old: &str| {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/recordings");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_inspector"));
+        command.arg("audit").arg("--replay").arg(folder.join(new)).arg("--diff").arg(folder.join(old));
+        let output = command.args(["--color", "never", "--no-suppressions"]).output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    let (code, text, _) = audit("article.rec", "article.rec");
+    assert!(code == Some(0) && text.starts_with("Nothing is new.\n") && text.contains(": 0 new, "), "{text}");
+    let (_, text, _) = audit("article-nginx-stopped.rec", "article.rec");
+    assert!(text.contains("GONE SINCE THEN") && text.contains("PNS001"), "{text}");
+    let (code, text, _) = audit("article.rec", "article-nginx-stopped.rec");
+    assert!(code == Some(1) && text.contains("[new] "), "{text}");
+    let (code, _, error) = audit("article.rec", "nothing.rec");
+    assert!(code == Some(3) && error.contains("nothing.rec"), "{error}");
+}

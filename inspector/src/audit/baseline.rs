@@ -1,15 +1,19 @@
-//! Findings that were there before: an earlier report, compared by the ids of its findings.
+//! Findings that were there before, compared by their ids: those of an earlier report, or of an earlier recording that is
+//! judged by the rules of today.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use serde::Deserialize;
 
-use crate::view::GoneFinding;
+use crate::findings::Judgement;
+use crate::observation::Observation;
+use crate::view::{Compared, GoneFinding};
 
 /// The findings of an earlier report, by id.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Baseline {
     known: BTreeMap<String, GoneFinding>,
+    compared: Option<Compared>,
 }
 
 /// Why a file is no baseline.
@@ -54,7 +58,26 @@ impl Baseline {
             let Known { id, rule, message } = it;
             (id.clone(), GoneFinding { id, rule, message })
         });
-        Ok(Self { known: known.collect() })
+        Ok(Self { known: known.collect(), compared: None })
+    }
+
+    /// What the rules say of an earlier observation.
+    #[must_use]
+    pub fn judged(earlier: &Observation, judgement: Judgement) -> Self {
+        let known = judgement.findings.into_iter().map(|it| {
+            (it.id.clone(), GoneFinding { id: it.id, rule: it.rule.to_owned(), message: it.message })
+        });
+        let unsure: BTreeSet<&'static str> = judgement.undetermined.iter().map(|it| it.rule).collect();
+        let time = earlier.node.time.map(|time| time.to_string());
+        Self {
+            known: known.collect(),
+            compared: Some(Compared { time, unsure: unsure.into_iter().collect() }),
+        }
+    }
+
+    /// With what was compared, where that was a recording.
+    pub(super) fn compared(&self) -> Option<Compared> {
+        self.compared.clone()
     }
 
     /// Whether a finding was there.

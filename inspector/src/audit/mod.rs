@@ -1,12 +1,14 @@
-//! From what the rules say to what somebody has to act on: choosing, waivers, the baseline. Pure: files are read by the
+//! From what the rules say to what somebody has to act on: choosing, waivers, suppressions, the baseline. Pure: files are read by the
 //! command line, and *today* is the day of the observation.
 
 mod baseline;
+mod suppressions;
 mod waivers;
 
 use std::collections::{HashMap, HashSet};
 
 pub use baseline::{Baseline, BaselineError};
+use suppressions::Suppressions;
 pub use waivers::{Waiver, WaiverError, parse as parse_waivers};
 
 use crate::findings::{Judgement, Rule, rule};
@@ -26,6 +28,8 @@ pub struct Choice {
     pub min_severity: Option<Severity>,
     /// Only pods of this Kubernetes namespace.
     pub namespace: Option<String>,
+    /// Take no notice of what labels and annotations ask to be left out.
+    pub no_suppressions: bool,
 }
 
 impl Choice {
@@ -52,6 +56,7 @@ pub fn report(
 ) -> FindingList {
     let names = Names::of(snapshot);
     let today = observation.node.time.map(|time| jiff::tz::Offset::UTC.to_datetime(time).date());
+    let mut suppressions = Suppressions::of(observation, snapshot);
     let mut used = vec![false; waivers.len()];
     let now: HashSet<String> = judgement.findings.iter().map(|finding| finding.id.clone()).collect();
     let mut findings: Vec<AuditFinding> = Vec::new();
@@ -66,12 +71,14 @@ pub fn report(
         {
             *used = true;
         }
+        let suppressed = if choice.no_suppressions { None } else { suppressions.of_finding(&finding) };
         let taken = choice.takes_rule(finding.rule, finding.severity) && choice.takes_subject(pod.as_ref());
         if !taken {
             continue;
         }
         let status = match waiver {
             Some(_) => Status::Waived,
+            None if suppressed.is_some() => Status::Suppressed,
             None if baseline.has(&finding.id) => Status::Baseline,
             None => Status::Open,
         };
@@ -80,12 +87,15 @@ pub fn report(
             pod,
             container_name,
             status,
+            suppressed,
             waiver: waiver.map(|(_, it)| Waived {
                 reason: it.reason.clone(),
                 expires: it.expires.map(|day| day.to_string()),
             }),
         });
     }
+    let idle_suppressions =
+        if choice.no_suppressions { Vec::new() } else { suppressions.idle(&judgement.undetermined) };
     let unsure: HashSet<&str> = judgement.undetermined.iter().map(|it| it.rule).collect();
     let undetermined: Vec<_> = judgement
         .undetermined
@@ -113,6 +123,8 @@ pub fn report(
         findings,
         undetermined,
         idle_waivers,
+        idle_suppressions,
+        compared: baseline.compared(),
         gone,
     }
 }

@@ -108,3 +108,64 @@ fn what_a_baseline_has_is_not_new() {
         assert!(error.contains(words), "{error}");
     }
 }
+
+fn ignore(rules: &str) -> Option<crate::observation::Ignore> {
+    Some(crate::observation::Ignore { rules: rules.to_owned(), reason: Some("moves in May".to_owned()) })
+}
+
+#[test]
+fn a_label_suppresses_what_is_about_its_container_and_no_more() {
+    let status = |world: &mut World, choice: &Choice| {
+        let list = audit(world, choice, "", &Baseline::default());
+        let found = list.findings.iter().find(|it| it.finding.rule == "PNS001").unwrap().clone();
+        (list, found)
+    };
+    let mut labelled = world();
+    labelled.container("nginx").ignore = ignore("non-pause-owner, PNS099,PNS005");
+    let (list, found) = status(&mut labelled, &Choice::default());
+    assert_eq!((found.status, list.summary.suppressed), (Status::Suppressed, 1));
+    assert_eq!(found.accepted(), "moves in May (by container nginx)");
+    assert!(fails(&list, Severity::High), "the agent's findings are not nginx's to suppress");
+    let idle: Vec<_> = list.idle_suppressions.iter().map(|it| (it.rule.as_str(), it.why.as_str())).collect();
+    assert_eq!(
+        idle,
+        [("PNS099", "no rule is called so; `inspector rules` lists them"), ("PNS005", "matches no finding")]
+    );
+    let only = Choice { rules: vec!["PNS001"], ..Choice::default() };
+    assert!(!fails(&status(&mut labelled, &only).0, Severity::Info));
+    // Who does not trust deployers.
+    let (list, found) = status(&mut labelled, &Choice { no_suppressions: true, ..only });
+    assert_eq!((found.status, found.suppressed, list.idle_suppressions.len()), (Status::Open, None, 0));
+    // Another container's label is not the subject's.
+    let mut other = world();
+    other.container("busybox").ignore = ignore("PNS001");
+    assert_eq!(status(&mut other, &Choice::default()).1.status, Status::Open);
+    // A user's runtime cannot speak for root's container of the same id.
+    let mut imitated = world();
+    let mut imitation = imitated.container("nginx").clone();
+    (imitation.ignore, imitation.word_of_uid, imitation.pid) = (ignore("PNS001"), Some(1000), 0);
+    imitated.seen.containers.insert(0, imitation);
+    assert_eq!(status(&mut imitated, &Choice::default()).1.status, Status::Open);
+}
+
+#[test]
+fn an_earlier_observation_is_a_baseline_too() {
+    let mut earlier = world();
+    earlier.seen.tasks.sort_by_key(|task| task.pid);
+    let snapshot = crate::state::snapshot(&earlier.seen);
+    let facts = facts(&earlier.seen);
+    let judgement = findings::evaluate(&Node::new("node", &snapshot.pods, &facts));
+    let known = judgement.findings.len();
+    let baseline = Baseline::judged(&earlier.seen, judgement);
+    let same = audit(&mut world(), &Choice::default(), "", &baseline);
+    assert_eq!((same.summary.open, same.summary.baseline, same.gone.len()), (0, known as u64, 0));
+    assert_eq!(same.compared.as_ref().unwrap().time.as_deref(), Some("2026-06-15T12:00:00Z"));
+    let mut later = world();
+    later.stop("busybox", "2026-06-15T11:00:00Z", 0);
+    later.docker("second", 400).in_host(&[Kind::Net]);
+    let list = audit(&mut later, &Choice::default(), "", &baseline);
+    let open = list.findings.iter().filter(|it| it.status == Status::Open);
+    let open: Vec<_> = open.map(|it| (it.finding.rule, it.pod.as_ref().unwrap().name.as_str())).collect();
+    assert!(!open.is_empty() && open.iter().all(|it| it.1 == "second"), "{open:?}");
+    assert_eq!(list.gone.iter().map(|it| it.rule.as_str()).collect::<Vec<_>>(), ["PNS001"]);
+}

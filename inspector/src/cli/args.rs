@@ -15,7 +15,7 @@ use values::{socket, timeout};
 use crate::observation::{Kind, Runtime};
 use crate::render::{NamespaceColumn, Output};
 use crate::state::namespaces::Above;
-use crate::view::{NamespaceSort, Severity, SortBy, Verdict};
+use crate::view::{EventType, NamespaceSort, Severity, SortBy, Verdict};
 
 /// Which containers share which namespaces, who owns them, and what dies if the owner dies.
 #[derive(Debug, Parser)]
@@ -42,6 +42,8 @@ pub enum Command {
     Explain(With<ExplainArgs>),
     /// Judge this node by every rule: what is wrong, with evidence, consequence and remedy
     Audit(With<AuditArgs>),
+    /// Show what happens to containers, namespaces and pods, as it happens
+    Watch(With<WatchArgs>),
     /// The rules, or all about one
     Rules(With<RulesArgs>),
     /// Draw pods, containers, namespaces and their owners: as a matrix, SVG, DOT or Mermaid
@@ -83,6 +85,7 @@ impl Command {
             Self::Ps(_) => "ps",
             Self::Explain(_) => "explain",
             Self::Audit(_) => "audit",
+            Self::Watch(_) => "watch",
             Self::Rules(_) => "rules",
             Self::Graph(_) => "graph",
             Self::Record(_) => "record",
@@ -103,6 +106,7 @@ impl Command {
             Self::Ps(with) => &with.global,
             Self::Explain(with) => &with.global,
             Self::Audit(with) => &with.global,
+            Self::Watch(with) => &with.global,
             Self::Rules(with) => &with.global,
             Self::Graph(with) => &with.global,
             Self::Record(with) => &with.global,
@@ -263,6 +267,41 @@ pub struct AuditArgs {
     /// Accept what an earlier report has, and tell what is gone since: the file holds what `audit -o json` printed
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Judging")]
     pub baseline: Option<PathBuf>,
+    /// Compare with an earlier recording of this node (what `inspector record` wrote): accept what the rules say of that,
+    /// and tell what is new and what is gone
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "baseline", help_heading = "Judging")]
+    pub diff: Option<PathBuf>,
+    /// Compare the pods with the Kubernetes manifests in this folder and the ones in it (*.yaml, *.yml, *.json); see
+    /// docs/rules.md
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, help_heading = "Judging")]
+    pub manifests: Option<PathBuf>,
+    /// Take no notice of labels and annotations that ask to leave findings out (pod-namespace-inspector/ignore)
+    #[arg(long, help_heading = "Judging")]
+    pub no_suppressions: bool,
+}
+
+/// What `watch` can be told.
+#[derive(Clone, Debug, Default, Args)]
+#[command(after_help = WATCH_EXAMPLES)]
+pub struct WatchArgs {
+    /// Stop after so long, such as 30s or 10m [default: never]
+    #[arg(long = "for", value_name = "DURATION", value_parser = timeout, value_hint = ValueHint::Other, help_heading = "Looking")]
+    pub duration: Option<Duration>,
+    /// Stop after the first event of this type that is shown
+    #[arg(long, value_enum, value_name = "TYPE", help_heading = "Looking")]
+    pub until: Option<EventType>,
+    /// Only events of this type; repeatable, or a list with commas
+    #[arg(long = "event", value_enum, value_delimiter = ',', value_name = "TYPE", help_heading = "Choosing")]
+    pub events: Vec<EventType>,
+    /// Only events of pods of this name, or whose id starts so; repeatable
+    #[arg(long, value_name = "POD", help_heading = "Choosing")]
+    pub pod: Vec<String>,
+    /// Only events of containers of this name, or whose id starts so; repeatable
+    #[arg(long, value_name = "CONTAINER", help_heading = "Choosing")]
+    pub container: Vec<String>,
+    /// Only events about namespaces of this kind; repeatable, or a list with commas
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "KIND", help_heading = "Choosing")]
+    pub kind: Vec<Kind>,
 }
 
 /// What `graph` can be told.
@@ -351,6 +390,8 @@ pub enum Answer {
     Explain,
     /// `inspector audit -o json`
     Audit,
+    /// A line of `inspector watch -o json`
+    Watch,
 }
 
 /// Which reader of processes.

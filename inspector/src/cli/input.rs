@@ -37,7 +37,11 @@ pub fn collect(options: &Options) -> Result<Observation, Failure> {
     observation
 }
 
-fn replay(file: &Path) -> Result<Observation, Failure> {
+/// Reads a recording.
+///
+/// # Errors
+/// If it is unsound.
+pub fn replay(file: &Path) -> Result<Observation, Failure> {
     let result = if file == Path::new("-") {
         let stdin = io::stdin();
         if stdin.is_terminal() {

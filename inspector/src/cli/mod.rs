@@ -12,6 +12,7 @@ mod graph;
 mod input;
 mod logging;
 mod man;
+mod manifests;
 mod namespaces;
 mod output;
 mod pods;
@@ -20,6 +21,7 @@ mod record;
 mod resolve;
 mod rules;
 mod terminal;
+mod watch;
 
 pub use failure::Failure;
 
@@ -66,6 +68,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Audit(with) => audit::run(&with.args, &settings),
         Command::Graph(with) => graph::run(&with.args, &settings),
         Command::Rules(with) => rules::run(&with.args, &settings),
+        Command::Watch(with) => watch::run(&with.args, &settings),
         Command::Record(with) => record::run(&with.args, &settings),
         Command::Demo(with) => connect::run_demo(&with.args, &settings),
         Command::Doctor(with) => connect::run_doctor(&with.args, &settings),
@@ -78,6 +81,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
                 Answer::Ps => render::schema::processes(),
                 Answer::Explain => render::schema::explanation(),
                 Answer::Audit => render::schema::audit(),
+                Answer::Watch => render::schema::event(),
             };
             let text = render::json::pretty(&schema).map_err(|error| {
                 Failure::collect(format!("could not print the schema: {error}; this is a bug"))

@@ -59,6 +59,7 @@ const fn unused(command: &Command) -> &'static [&'static str] {
         | Command::Audit(_)
         | Command::Explain(_)
         | Command::Graph(_) => &[],
+        Command::Watch(_) => &["--replay", "--strict", "--timeout"],
         Command::Record(_) => &["--replay", "--all", "--output", "--no-headers"],
         Command::Demo(_) => {
             &["--host-root", "--socket", "--replay", "--all", "--output", "--no-headers", "--strict"]
@@ -109,6 +110,14 @@ pub fn resolve(global: &Global, command: &Command) -> Result<Settings, Failure> 
     };
     let (format, report, graph) = match (global.output, command) {
         (None, _) => (Format::Table, None, None),
+        (Some(output), Command::Watch(_))
+            if !matches!(output, Output::Common(Format::Table | Format::Json)) =>
+        {
+            return Err(Failure::usage(format!(
+                "a stream of events has no -o {}; use table or json",
+                output.name()
+            )));
+        }
         (Some(Output::Graph(graph)), Command::Graph(_)) => (Format::Table, None, Some(graph)),
         (Some(output), Command::Graph(_)) if output != Output::Common(Format::Table) => {
             return Err(Failure::usage(format!(
@@ -224,7 +233,14 @@ fn options(global: &Global) -> Options {
 
 /// Whether its answer says what keeps namespaces, or another command's may be given from it.
 const fn needs_handles(command: &Command) -> bool {
-    matches!(command, Command::Namespaces(_) | Command::Audit(_) | Command::Explain(_) | Command::Record(_))
+    matches!(
+        command,
+        Command::Namespaces(_)
+            | Command::Audit(_)
+            | Command::Explain(_)
+            | Command::Watch(_)
+            | Command::Record(_)
+    )
 }
 
 /// Whether its answer judges by rules, or another command's may be given from it.
@@ -277,6 +293,8 @@ mod tests {
             ("audit -o svg", "svg"),
             ("graph -o json", "json"),
             ("rules --all", "--all"),
+            ("watch -o yaml", "yaml"),
+            ("watch --replay f", "--replay"),
         ] {
             let failure = settings(line).unwrap_err();
             assert!(failure.code == 2 && failure.to_string().contains(flag), "{line}: {failure}");

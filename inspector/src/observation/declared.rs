@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::Ignore;
 use super::Kind;
 
 /// The runtime that manages a container.
@@ -171,6 +172,9 @@ pub struct DeclaredContainer {
     /// kernel of its own in user space (gVisor).
     #[serde(default)]
     pub opaque: Option<String>,
+    /// Which rules its labels ask audits to leave out.
+    #[serde(default)]
+    pub ignore: Option<Ignore>,
     /// What told us: the socket or the files.
     pub source: String,
 }
@@ -203,6 +207,7 @@ impl DeclaredContainer {
             role: None,
             word_of_uid: None,
             opaque: None,
+            ignore: None,
             source: source.into(),
         }
     }
@@ -225,6 +230,7 @@ impl DeclaredPod {
             shares: None,
             runtime: None,
             word_of_uid: None,
+            ignore: None,
         }
     }
 }
@@ -275,6 +281,9 @@ pub struct DeclaredPod {
     /// The user whose word this is, where it is not root's.
     #[serde(default)]
     pub word_of_uid: Option<u32>,
+    /// Which rules its annotations or labels ask audits to leave out.
+    #[serde(default)]
+    pub ignore: Option<Ignore>,
 }
 
 /// What holds the namespaces of a declared pod.

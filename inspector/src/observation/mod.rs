@@ -6,6 +6,7 @@
 
 mod credentials;
 mod declared;
+mod ignore;
 mod kind;
 mod namespace;
 mod network;
@@ -16,6 +17,7 @@ pub use declared::{
     Declaration, DeclaredContainer, DeclaredPod, DeclaredRole, Infra, Mount, MountKind, Origin, Runtime,
     RuntimeState, SandboxNamespace,
 };
+pub use ignore::{IGNORE, IGNORE_REASON, Ignore, IgnoreKeys};
 pub use kind::{HostNamespaces, Inodes, Kind};
 pub use namespace::{Handle, NamespaceFact, Pin, Via};
 pub use network::{NetworkFact, Socket};

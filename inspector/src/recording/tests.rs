@@ -81,6 +81,10 @@ fn observation() -> Observation {
         tasks,
         unreadable: 3,
         containers: vec![DeclaredContainer {
+            ignore: Some(crate::observation::Ignore {
+                rules: "PNS001".to_owned(),
+                reason: Some("known".to_owned()),
+            }),
             id: "ab".to_owned(),
             name: Some(HOSTILE[2].to_owned()),
             runtime: Runtime::Docker,
@@ -116,6 +120,7 @@ fn observation() -> Observation {
             source: "docker.sock".to_owned(),
         }],
         pods: vec![DeclaredPod {
+            ignore: None,
             infra: Infra::Container("i".to_owned()),
             namespaces: vec![SandboxNamespace { kind: Kind::Ipc, path: "/p".to_owned(), inode: Some(4) }],
             ready: Some(true),

@@ -6,6 +6,7 @@
 
 pub mod audit;
 mod coverage;
+pub mod events;
 pub mod explain;
 mod findings;
 pub mod graph;

@@ -141,7 +141,26 @@ pub fn markdown() -> String {
          ```\n\n\
          `*` stands for anything, `?` for one character. What is waived is counted, and listed with `--all`; a waiver that has expired,\n\
          or that matches no finding, is reported. `--baseline FILE` accepts the findings of an earlier `inspector audit -o json`:\n\
-         what is left is new, and what is gone since is told.\n",
+         what is left is new, and what is gone since is told. `--diff FILE` does the same with an earlier recording (`inspector record`),\n\
+         judged by the same rules.\n\n\
+         ## Suppression by a label\n\n\
+         Who deploys a container can ask for less, by a label of the container, or by an annotation (Podman: a label) of the pod:\n\n\
+         ```\n\
+         docker run --label pod-namespace-inspector/ignore=PNS005,shared-volume \\\n           \
+                    --label pod-namespace-inspector/ignore-reason='it watches the node' …\n\
+         ```\n\n\
+         A container's label holds for the findings whose container it is, and for those of its pod that are about no container; a\n\
+         pod's for every finding about that pod. What is suppressed never fails an audit; it is counted, listed with `--all`, and\n\
+         always in JSON, with whose wish it is. A name that is no rule's, and one that nothing needs, is reported.\n\
+         **Whoever may start a container can set a label**, and so hide what is wrong with it: where that is not to be trusted,\n\
+         `--no-suppressions` takes no notice.\n\n\
+         ## Kubernetes manifests\n\n\
+         `inspector audit --manifests DIR` reads the `*.yaml`, `*.yml` and `*.json` files of a folder and the ones in it (no symbolic\n\
+         links), and finds each pod's by namespace and name: a Pod's own (a static pod's with the node's name behind), and the ones that\n\
+         Deployment, ReplicaSet, ReplicationController, StatefulSet, DaemonSet, Job and CronJob give theirs. PNS008 then fires also\n\
+         where an application container is not as `hostNetwork`, `hostPID`, `hostIPC` or `shareProcessNamespace` say (what is left out is\n\
+         false), or in the node's user namespace in spite of `hostUsers: false`. The evidence of PNS005 quotes the manifest, and every\n\
+         remedy names it. Where several fit a pod, none is believed: PNS008 is undetermined.\n",
     );
     for rule in &RULES {
         out.push_str(&format!(

@@ -3,7 +3,7 @@
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
 
-use crate::view::{Explanation, FindingList, NamespaceList, PodList, ProcessList};
+use crate::view::{Event, Explanation, FindingList, NamespaceList, PodList, ProcessList};
 
 /// The schema of `inspector pods -o json`.
 #[must_use]
@@ -27,6 +27,12 @@ pub fn explanation() -> Schema {
 #[must_use]
 pub fn audit() -> Schema {
     of::<FindingList>()
+}
+
+/// The schema of a line of `inspector watch -o json`.
+#[must_use]
+pub fn event() -> Schema {
+    of::<Event>()
 }
 
 fn of<T: JsonSchema>() -> Schema {
@@ -55,6 +61,7 @@ mod tests {
             ("processes", processes()),
             ("findings", audit()),
             ("explanation", explanation()),
+            ("event", event()),
         ] {
             let path =
                 Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../docs/schema/{name}.schema.json"));

@@ -28,21 +28,33 @@ pub enum CollectError {
     Bpf(#[from] bpf::BpfError),
 }
 
+/// A way to read the tasks.
+pub(super) type TasksReader<'a> =
+    dyn FnMut(&Context) -> Result<(TaskSource, TaskScan, Option<Gap>), CollectError> + 'a;
+
 /// Looks at the node.
 ///
 /// # Errors
 ///
 /// Only when no task can be read at all; every lesser failure is a gap in the observation.
 pub async fn collect(context: &Context) -> Result<Observation, CollectError> {
+    collect_by(context, &mut tasks).await
+}
+
+/// The same, with the tasks read in a way of the caller's.
+pub(super) async fn collect_by(
+    context: &Context,
+    tasks: &mut TasksReader<'_>,
+) -> Result<Observation, CollectError> {
     let started = Instant::now();
-    let mut observation = look(context).await?;
+    let mut observation = look(context, tasks).await?;
     // A look that time cuts short would be worse than the one it replaces.
     let enough = started.elapsed() * 3;
     for _ in 1..LOOKS {
         if !state::seen_in_motion(&observation) || context.time_left(Duration::MAX) < enough {
             break;
         }
-        observation = look(context).await?;
+        observation = look(context, tasks).await?;
     }
     let needed = state::needed(&observation);
     if !needed.behaviours.is_empty() {
@@ -64,7 +76,7 @@ pub async fn collect(context: &Context) -> Result<Observation, CollectError> {
 }
 
 /// One look: runtimes first named by what the tasks show, tasks and pins around them.
-async fn look(context: &Context) -> Result<Observation, CollectError> {
+async fn look(context: &Context, tasks: &mut TasksReader<'_>) -> Result<Observation, CollectError> {
     let start = Instant::now();
     let (source, scan, declined) = tasks(context)?;
     log::info!(

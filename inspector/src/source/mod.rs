@@ -24,8 +24,10 @@ pub mod oci;
 pub mod pins;
 pub mod podman;
 pub mod procfs;
+mod watcher;
 
 pub use collect::{CollectError, collect};
+pub use watcher::Watcher;
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};

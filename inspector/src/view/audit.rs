@@ -30,9 +30,26 @@ pub struct FindingList {
     /// Waivers that have expired or that nothing needed, where there are any.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub idle_waivers: Vec<IdleWaiver>,
+    /// What labels and annotations ask to be left out and name no rule or need not, where there is any.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub idle_suppressions: Vec<IdleSuppression>,
+    /// With which earlier recording it was compared, where it was: what that had is of status *baseline*.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compared: Option<Compared>,
     /// Findings of the baseline that are not there any more.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub gone: Vec<GoneFinding>,
+}
+
+/// An earlier recording.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Compared {
+    /// When it was made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time: Option<String>,
+    /// Rules that could not judge everything in it: what they find now may have been there.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unsure: Vec<&'static str>,
 }
 
 /// A finding of the baseline that is not there any more.
@@ -63,6 +80,25 @@ pub struct AuditFinding {
     /// What waives it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waiver: Option<Waived>,
+    /// Whose label or annotation asks to leave it out, whatever its status.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub suppressed: Option<Suppressed>,
+}
+
+impl AuditFinding {
+    /// Why nobody has to act on it, in a few words; empty where somebody has.
+    #[must_use]
+    pub fn accepted(&self) -> String {
+        match (self.status, &self.waiver, &self.suppressed) {
+            (Status::Open, ..) => String::new(),
+            (Status::Waived, Some(waiver), _) => waiver.reason.clone(),
+            (Status::Suppressed, _, Some(by)) => match &by.reason {
+                Some(reason) => format!("{reason} (by {})", by.by),
+                None => format!("by {}", by.by),
+            },
+            _ => "of the baseline".to_owned(),
+        }
+    }
 }
 
 /// Whether somebody has to act on a finding.
@@ -75,6 +111,8 @@ pub enum Status {
     Waived,
     /// It was there when the baseline was taken.
     Baseline,
+    /// A label or annotation of what it is about asks to leave it out.
+    Suppressed,
 }
 
 impl Status {
@@ -85,6 +123,7 @@ impl Status {
             Self::Open => "open",
             Self::Waived => "waived",
             Self::Baseline => "baseline",
+            Self::Suppressed => "suppressed",
         }
     }
 }
@@ -97,6 +136,27 @@ pub struct Waived {
     /// The last day on which it is, if not for ever.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires: Option<String>,
+}
+
+/// Who asks to leave a finding out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Suppressed {
+    /// Whose label or annotation: `container nginx`, `pod default/web`.
+    pub by: String,
+    /// Why, in the words of who deployed it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// A wish to leave something out that does nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct IdleSuppression {
+    /// Whose label or annotation: `container nginx`, `pod default/web`.
+    pub of: String,
+    /// The rule, as written.
+    pub rule: String,
+    /// `no rule is called so; …`, `matches no finding`.
+    pub why: String,
 }
 
 /// A waiver that does nothing.
@@ -128,6 +188,8 @@ pub struct Summary {
     pub waived: u64,
     /// Findings of the baseline.
     pub baseline: u64,
+    /// Findings that labels and annotations ask to leave out.
+    pub suppressed: u64,
     /// What could not be judged.
     pub undetermined: u64,
 }
@@ -146,6 +208,7 @@ impl Summary {
                 }
                 Status::Waived => summary.waived += 1,
                 Status::Baseline => summary.baseline += 1,
+                Status::Suppressed => summary.suppressed += 1,
             }
         }
         summary

@@ -3,6 +3,7 @@
 //! Nothing here reads the machine or decides anything; `state` and `findings` fill it, `render` prints it.
 
 mod audit;
+mod event;
 mod explain;
 mod explanation;
 mod finding;
@@ -14,7 +15,11 @@ mod processes;
 mod select;
 mod target;
 
-pub use audit::{AuditFinding, FindingList, GoneFinding, IdleWaiver, Status, Summary, Waived};
+pub use audit::{
+    AuditFinding, Compared, FindingList, GoneFinding, IdleSuppression, IdleWaiver, Status, Summary,
+    Suppressed, Waived,
+};
+pub use event::{Change, Event, EventExit, EventProcess, EventTier, EventType, Killed, Named};
 pub use explain::explain;
 pub use explanation::{
     Explanation, IfDies, Listener, NamespaceName, Network, OrphanedNamespace, Sharing, Started, TargetInfo,

@@ -23,9 +23,11 @@ macro_rules! trials {
     };
 }
 
+mod blast;
 mod check;
 mod ctr;
 mod deaths;
+mod healthy;
 mod limits;
 mod sharing;
 
@@ -39,7 +41,14 @@ fn main() -> ExitCode {
     {
         return support::cri::keep(Path::new(&folder));
     }
-    let trials = [sharing::trials(), deaths::trials(), limits::trials(), ctr::trials()];
+    let trials = [
+        blast::trials(),
+        healthy::trials(),
+        sharing::trials(),
+        deaths::trials(),
+        limits::trials(),
+        ctr::trials(),
+    ];
     let conclusion =
         libtest_mimic::run(&libtest_mimic::Arguments::from_args(), trials.into_iter().flatten().collect());
     support::cri::stop();

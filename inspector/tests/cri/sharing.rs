@@ -16,6 +16,7 @@ trials![
     a_debugger_is_in_its_targets_namespace_on_purpose,
     two_pods_of_one_name_are_two,
     a_volume_is_shared,
+    an_annotation_suppresses_what_is_about_its_pod,
 ];
 
 const IDLE: [&str; 3] = ["sh", "-c", "while true; do sleep 3600; done"];
@@ -217,4 +218,22 @@ fn a_volume_is_shared(world: &'static World) {
     );
     let wanted = [shared, token].map(|path| json!(path.display().to_string()));
     assert!(sources.iter().all(|source| wanted.contains(source)), "others are no volumes: {sources:?}");
+}
+
+/// By CRI and by what lies on disk.
+fn an_annotation_suppresses_what_is_about_its_pod(world: &'static World) {
+    let ignore = "PNS005".to_owned();
+    let quiet = Pod::run(world, Wish { network: NODE, ignore, ..Wish::named("quiet") });
+    let loud = Pod::run(world, Wish { network: NODE, ..Wish::named("loud") });
+    let apps = [&quiet, &loud].map(|pod| pod.start("app", "busybox", &IDLE));
+    for place in [world.with_socket(), world.with_root()] {
+        let audit = ["audit", "-o", "json", "--rule=PNS005", "--fail-on=critical", &place];
+        let run = crate::support::run::inspector(audit).succeeded();
+        let json: Value = serde_json::from_str(run.text()).unwrap();
+        let statuses = apps.each_ref().map(|app| {
+            let mut found = list(&json, "findings").iter();
+            found.find(|it| it["subject"]["container"] == app.id.as_str()).unwrap()["status"].clone()
+        });
+        assert_eq!(statuses, ["suppressed", "open"], "{place}");
+    }
 }

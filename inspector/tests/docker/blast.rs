@@ -1,17 +1,16 @@
 //! The blast radius against reality: `explain` predicts, the test kills, and what then is dead, orphaned and gone is
 //! compared with what was predicted.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
+use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::support::answer::{list, validate};
+use crate::support::answer::list;
+use crate::support::blast::{Blast, explain, key, kill};
 use crate::support::check::agreed;
-use crate::support::keeper;
 use crate::support::random::{Random, topologies};
-use crate::support::run::{inspector, wait_until};
-use crate::support::truth::{KINDS, Truth, host_namespace, is_dead, processes_in};
+use crate::support::run::inspector;
+use crate::support::truth::{Truth, processes_in};
 use crate::support::world::{Container, Scenario, World};
 
 trials![the_articles_topologies, random_topologies, what_is_explained_is_as_the_schema_says];
@@ -77,24 +76,6 @@ fn random_topologies(world: &'static World) {
     }
 }
 
-fn explain(target: &str, socket: &str) -> Value {
-    let run = inspector(["explain", "-o", "json", socket, target]).succeeded();
-    let json: Value = serde_json::from_str(run.text()).unwrap();
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/schema/explanation.schema.json");
-    let schema = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
-    validate(&schema, &json).unwrap_or_else(|error| panic!("{target}: {error}"));
-    json
-}
-
-/// Every process of these containers, by container, with the namespaces that it is in.
-fn processes(containers: &[Container]) -> BTreeMap<u32, BTreeMap<String, u64>> {
-    let inits = containers.iter().filter_map(|container| Truth::of(container.pid()));
-    inits
-        .flat_map(|init| processes_in(&init.cgroup))
-        .filter_map(|pid| Some((pid, Truth::of(pid)?.namespaces)))
-        .collect()
-}
-
 fn check(world: &'static World, name: &str, case: &Case) {
     // Names have to live as long as the scenario; a test makes a few.
     let s = Scenario::new(world, Box::leak(name.to_owned().into_boxed_str()));
@@ -111,42 +92,15 @@ fn check(world: &'static World, name: &str, case: &Case) {
         containers[session].exec_detached(&["sleep", "3600"]);
     }
     agreed(world, &containers.iter().collect::<Vec<_>>());
-    let before = processes(&containers);
     let target = &containers[case.target];
-    let said = explain(&target.id, &world.with_socket());
-    let if_dies = &said["ifDies"];
-    let pid = |it: &Value| u32::try_from(it["pid"].as_u64().unwrap()).unwrap();
-    let mut predicted: BTreeSet<u32> = list(if_dies, "killed").iter().map(pid).collect();
-    predicted.insert(target.pid());
-    let key = |it: &Value| (it["kind"].as_str().unwrap().to_owned(), it["inode"].as_u64().unwrap());
-    let orphaned: BTreeSet<(String, u64)> = list(if_dies, "orphaned").iter().map(key).collect();
-    let destroyed: BTreeSet<(String, u64)> = list(if_dies, "destroyed").iter().map(key).collect();
-
-    keeper::kill(target.pid());
-    // The runtime has done its part when it calls all of them exited.
-    wait_until(&format!("{case:?}: the end of {if_dies:#}"), || predicted.iter().all(|pid| is_dead(*pid)));
-    for container in containers.iter().filter(|it| it.pid() == 0 || predicted.contains(&it.pid())) {
-        container.wait_exited();
-    }
-    let dead: BTreeSet<u32> = before.keys().copied().filter(|pid| is_dead(*pid)).collect();
-    let ours = |set: &BTreeSet<u32>| -> BTreeSet<u32> {
-        set.iter().copied().filter(|pid| before.contains_key(pid)).collect()
-    };
-    assert_eq!(dead, ours(&predicted), "{case:?}: dead (left), predicted (right): {if_dies:#}");
-
-    // Of the namespaces that the dead were in, some have somebody left.
-    let of = |pids: &mut dyn Iterator<Item = u32>| -> BTreeSet<(String, u64)> {
-        pids.flat_map(|pid| KINDS.map(|kind| (kind.to_owned(), before[&pid][kind])))
-            .filter(|(kind, inode)| *inode != host_namespace(kind))
-            .collect()
-    };
-    let left = of(&mut dead.iter().copied());
-    let held = of(&mut before.keys().copied().filter(|pid| !dead.contains(pid)));
-    let gone: BTreeSet<_> = left.difference(&held).cloned().collect();
-    assert_eq!(gone, destroyed, "{case:?}: gone (left), predicted (right): {if_dies:#}");
-    for namespace in &orphaned {
-        assert!(held.contains(namespace), "{case:?}: {namespace:?} is kept by nobody");
-    }
+    let pids: Vec<u32> = containers.iter().map(Container::pid).collect();
+    let Blast { orphaned, held, .. } =
+        kill(&format!("{case:?}"), &world.with_socket(), &pids, (&target.id, target.pid()), |dead| {
+            // The runtime has done its part when it calls all of them exited.
+            for container in containers.iter().filter(|it| it.pid() == 0 || dead.contains(&it.pid())) {
+                container.wait_exited();
+            }
+        });
     // What now has no living owner is what was said to become so.
     let row = inspector(["pods", "-o", "json", &world.with_socket()]).succeeded();
     let answer: Value = serde_json::from_str(row.text()).unwrap();

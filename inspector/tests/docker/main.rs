@@ -27,6 +27,7 @@ mod classes;
 mod experiments;
 mod hostile;
 mod hosts;
+mod live;
 mod recordings;
 mod refusals;
 mod rules;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         classes::trials(),
         blast::trials(),
         hosts::trials(),
+        live::trials(),
         hostile::trials(),
         refusals::trials(),
         rules::trials(),

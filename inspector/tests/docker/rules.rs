@@ -19,6 +19,7 @@ trials![
     who_does_not_reap,
     who_is_not_where_it_is_declared,
     an_audit_fails_as_it_was_told_to,
+    a_label_suppresses,
 ];
 
 const IDLE: [&str; 3] = ["sh", "-c", "while true; do sleep 3600; done"];
@@ -259,4 +260,41 @@ fn an_audit_fails_as_it_was_told_to(world: &'static World) {
     }
     assert!(audit(&["--rule=PNS099"]).refused(2).contains("PNS099"));
     assert!(audit(&["--waivers=/dev/zero"]).refused(2).contains("MiB"));
+}
+
+/// By the API and by what lies on disk.
+fn a_label_suppresses(world: &'static World) {
+    let s = Scenario::new(world, "r8");
+    let label = "--label=pod-namespace-inspector/ignore=host-namespace,PNS0";
+    let reason = "--label=pod-namespace-inspector/ignore-reason=it watches the node";
+    let secret = "--label=password=hunter2";
+    let agent = s.run("agent", &["--net=host", label, reason, secret], "busybox", &IDLE);
+    let loud = s.run("loud", &["--net=host"], "busybox", &IDLE);
+    agreed(world, &[&agent, &loud]);
+    let socket = world.with_socket();
+    let statuses = |arguments: &[&str]| -> (Vec<String>, Value) {
+        let run = inspector([&["audit", "-o", "json", "--rule=PNS005"], arguments].concat());
+        let json: Value = serde_json::from_str(run.text()).unwrap();
+        let of = |container: &Container| {
+            let found = list(&json, "findings").iter();
+            let mut about = found.filter(|it| it["subject"]["container"] == container.id.as_str());
+            about.next().unwrap()["status"].as_str().unwrap().to_owned()
+        };
+        (vec![of(&agent), of(&loud)], json)
+    };
+    for place in [socket.as_str(), NO_SOCKET] {
+        let (found, json) = statuses(&[place]);
+        assert_eq!(found, ["suppressed", "open"], "{place}");
+        let about = |it: &&Value| it["subject"]["container"] == agent.id.as_str();
+        let ours = list(&json, "findings").iter().find(about).unwrap();
+        expect(ours, [("suppressed/reason", json!("it watches the node"))]);
+        let wrong = list(&json, "idleSuppressions").iter().find(|it| it["rule"] == "PNS0").unwrap();
+        assert_eq!(wrong["of"], format!("container {}", agent.name));
+        assert_eq!(statuses(&[place, "--no-suppressions"]).0, ["open", "open"], "{place}");
+    }
+    let folder = world.scratch("r8");
+    let recording = folder.join("node.rec");
+    inspector(["record", &socket, recording.to_str().unwrap()]).succeeded();
+    let text = fs::read_to_string(&recording).unwrap();
+    assert!(text.contains("host-namespace,PNS0") && !text.contains("hunter2"), "other labels are not kept");
 }

@@ -23,6 +23,7 @@ macro_rules! trials {
     };
 }
 
+mod blast;
 mod check;
 mod containers;
 mod machine;
@@ -39,7 +40,7 @@ fn main() -> ExitCode {
         Some(users::RELAY) => return users::relay(Path::new(&arguments[1]), Path::new(&arguments[2])),
         _ => {}
     }
-    let trials = [pods::trials(), containers::trials(), users::trials()];
+    let trials = [blast::trials(), pods::trials(), containers::trials(), users::trials()];
     let conclusion =
         libtest_mimic::run(&libtest_mimic::Arguments::from_args(), trials.into_iter().flatten().collect());
     machine::stop();

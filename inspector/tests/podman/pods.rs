@@ -6,7 +6,7 @@ use crate::check::agreed;
 use crate::machine::{Container, Machine, Pod};
 use crate::support::answer::{expect, lists_kind, namespace, strings};
 use crate::support::keeper;
-use crate::support::run::wait_until;
+use crate::support::run::{inspector, wait_until};
 use crate::support::truth::is_dead;
 
 trials![
@@ -17,6 +17,7 @@ trials![
     a_pod_has_a_user_namespace_of_its_own,
     what_an_infra_container_owned_stays_its_own_when_it_is_killed,
     an_init_container_is_one,
+    labels_that_ask_to_leave_findings_out_are_read,
 ];
 
 const IDLE: [&str; 3] = ["sh", "-c", "while true; do sleep 3600; done"];
@@ -164,5 +165,29 @@ fn an_init_container_is_one(machine: &'static Machine) {
         let ours = crate::check::pods(&[&place, "--all"]).ours(&[&init, &app]);
         expect(ours.container(&init), [("role", json!("init")), ("state", json!("exited"))]);
         expect(ours.container(&app), [("role", json!("app")), ("state", json!("running"))]);
+    }
+}
+
+/// Of a pod and of a container; by the API and by the state on disk.
+fn labels_that_ask_to_leave_findings_out_are_read(machine: &'static Machine) {
+    let label = |rule: &str| format!("--label=pod-namespace-inspector/ignore={rule}");
+    let pod = machine.pod("ignored", &[&label("PNS009")]);
+    let app =
+        machine.run("ignored-app", &["--pod", &pod.id, &label("PNS005"), "--label=other=hunter2"], &IDLE);
+    agreed(machine, &[&pod.infra(), &app]);
+    for place in [machine.with_socket(), machine.with_root()] {
+        let recorded = inspector(["record", &place, "-"]).succeeded();
+        assert!(!recorded.text().contains("hunter2"), "other labels are not kept");
+        let lines = recorded.text().lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let lines: Vec<Value> = lines.collect();
+        let rules = |sort: &str, id: &str| {
+            let found = lines.iter().map(|line| &line[sort]).find(|it| it["id"] == id).unwrap();
+            found["ignore"]["rules"].clone()
+        };
+        assert_eq!(
+            (rules("container", &app.id), rules("pod", &pod.id)),
+            (json!("PNS005"), json!("PNS009")),
+            "{place}"
+        );
     }
 }

@@ -289,6 +289,8 @@ pub struct Wish {
     pub ipc: i32,
     /// `RuntimeClass`' handler.
     pub handler: String,
+    /// Rules that it asks to leave out, by an annotation.
+    pub ignore: String,
 }
 
 impl Wish {
@@ -334,7 +336,14 @@ impl Pod {
             hostname: if wish.network == NODE { String::new() } else { wish.name.clone() },
             log_directory: world.scratch("logs").display().to_string(),
             labels: labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).clone())).collect(),
-            annotations: [("kubernetes.io/config.source".to_owned(), "api".to_owned())].into(),
+            annotations: [
+                ("kubernetes.io/config.source", "api"),
+                ("pod-namespace-inspector/ignore", &wish.ignore),
+            ]
+            .into_iter()
+            .filter(|(_, value)| !value.is_empty())
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect(),
             linux: Some(LinuxSandboxConfig {
                 cgroup_parent: cgroup_of_pod(&world.folder, &wish.uid),
                 security_context: Some(SecurityContext {

@@ -2,6 +2,7 @@
 //! program's own code, and a Docker daemon of their own.
 
 pub mod answer;
+pub mod blast;
 pub mod cgroups;
 pub mod check;
 pub mod clean;

@@ -9,6 +9,7 @@ Examples:
   inspector explain nginx             whose it is, and what dies if it dies
   inspector audit                     what is wrong on this node, and what to do about it
   inspector graph -o svg > pods.svg   a picture for a report
+  inspector watch                     what happens, as it happens
   inspector rules PNS001              what a rule is about
   inspector record node.rec           capture this node ...
   inspector pods --replay node.rec    ... and ask anywhere, without privileges
@@ -83,6 +84,8 @@ Examples:
   inspector audit --rule PNS001,split-brain -o wide
   inspector audit -o json > baseline.json  and from then on what is new:
   inspector audit --baseline baseline.json
+  inspector audit --diff yesterday.rec     what is new and gone since `inspector record`
+  inspector audit --manifests deploy/      are pods as their manifests say?
   inspector audit -o sarif > audit.sarif   for a code scanner; junit for a CI,
                                            policyreport or openreports for a cluster
 
@@ -122,5 +125,21 @@ Examples:
   inspector graph -o svg --findings-only > incident.svg
 
 Formats: table, svg, dot, mermaid.
+
+Exit codes: see inspector --help.";
+
+pub(super) const WATCH_EXAMPLES: &str = "\
+Examples:
+  inspector watch                          until Ctrl-C
+  inspector watch --pod web --for 10m
+  inspector watch --event pod-collapsed,owner-exited,foreign-entered
+  inspector watch --until container-started --for 1m
+      wait for the next container; without one it ends after a minute
+  inspector watch -o json | jq -r 'select(.finding) | .message'
+
+Formats: table (a line an event), json (an object a line). All tasks are read every
+few hundred milliseconds, more seldom where that takes long, and two readings are
+compared: what comes and goes between them is not seen. The JSON: docs/json.md,
+`inspector schema watch`.
 
 Exit codes: see inspector --help.";

@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use crate::observation::{Kind, Runtime};
 use crate::render::{NamespaceColumn, Output};
 use crate::state::namespaces::Above;
-use crate::view::{NamespaceSort, Severity, SortBy, Verdict};
+use crate::view::{EventType, NamespaceSort, Severity, SortBy, Verdict};
 
 /// Lets clap read an enum by the names that the output contract has for its values.
 macro_rules! value_enum {
@@ -51,6 +51,7 @@ impl ValueEnum for Output {
     }
 }
 
+value_enum!(EventType, EventType::ALL, EventType::name);
 value_enum!(Severity, [Self::Critical, Self::High, Self::Medium, Self::Low, Self::Info], Severity::name);
 value_enum!(SortBy, [Self::Name, Self::Namespace, Self::Verdict, Self::Started, Self::Containers], |by| {
     match by {

@@ -53,9 +53,9 @@ pub(super) fn suites(list: &FindingList) -> String {
                 );
             } else {
                 passed_over += 1;
-                let reason = it.waiver.as_ref().map_or("of the baseline", |waiver| waiver.reason.as_str());
+                let reason = it.accepted();
                 let _ =
-                    writeln!(cases, "      <skipped message=\"{}: {}\"/>", it.status.name(), text(reason));
+                    writeln!(cases, "      <skipped message=\"{}: {}\"/>", it.status.name(), text(&reason));
             }
             cases.push_str("    </testcase>\n");
         }

@@ -44,9 +44,10 @@ pub(super) fn report(list: &FindingList) -> String {
     let summary = &list.summary;
     let _ = writeln!(
         out,
-        "{} open, {} waived, {} of the baseline, {} undetermined; {} tasks read by {} at {}.\n",
+        "{} open, {} waived, {} suppressed, {} of the baseline, {} undetermined; {} tasks read by {} at {}.\n",
         summary.open,
         summary.waived,
+        summary.suppressed,
         summary.baseline,
         summary.undetermined,
         list.coverage.tasks,

@@ -82,7 +82,7 @@ fn report(namespace: Option<String>, results: Vec<Value>, list: &FindingList, ap
 fn result(it: &AuditFinding, list: &FindingList) -> Value {
     let finding = &it.finding;
     let outcome = match (it.status, finding.severity) {
-        (Status::Waived | Status::Baseline, _) => "skip",
+        (Status::Waived | Status::Baseline | Status::Suppressed, _) => "skip",
         (Status::Open, Severity::Critical | Severity::High) => "fail",
         (Status::Open, _) => "warn",
     };
@@ -96,6 +96,9 @@ fn result(it: &AuditFinding, list: &FindingList) -> Value {
     ]);
     if let Some(waiver) = &it.waiver {
         properties.insert("waiver".to_owned(), json!(waiver.reason));
+    }
+    if it.status == Status::Suppressed {
+        properties.insert("suppressed".to_owned(), json!(it.accepted()));
     }
     let message = format!("{}; {}", finding.message, finding.evidence.join("; "));
     let mut result = entry(finding.rule, finding.severity, outcome, &message, properties, list);

@@ -103,15 +103,9 @@ fn result(it: &AuditFinding, list: &FindingList) -> Value {
             "subject": finding.subject,
         },
     });
-    let suppression = match (it.status, &it.waiver) {
-        (Status::Open, _) => None,
-        (_, Some(waiver)) => {
-            Some(json!([{ "kind": "external", "status": "accepted", "justification": waiver.reason }]))
-        }
-        (_, None) => {
-            Some(json!([{ "kind": "external", "status": "accepted", "justification": "of the baseline" }]))
-        }
-    };
+    let kind = if it.status == Status::Suppressed { "inSource" } else { "external" };
+    let suppression = (it.status != Status::Open)
+        .then(|| json!([{ "kind": kind, "status": "accepted", "justification": it.accepted() }]));
     if let (Some(suppressions), Some(fields)) = (suppression, result.as_object_mut()) {
         fields.insert("suppressions".to_owned(), suppressions);
     }

@@ -34,11 +34,13 @@ pub(super) fn findings(list: &FindingList, look: &Look, wide: bool, all: bool) -
     } else if wide {
         out.push_str(&blocks(&shown, look));
     } else {
-        out.push_str(&rows(&shown, look));
+        out.push_str(&rows(list, &shown, look));
     }
     out.push_str(&undetermined(list, look, all));
     out.push_str(&idle_waivers(list, look));
+    out.push_str(&idle_suppressions(list, look, all));
     out.push_str(&gone(list, look, all));
+    out.push_str(&compared(list, look));
     if !shown.is_empty() && !wide {
         out.push('\n');
         let hint =
@@ -69,12 +71,12 @@ fn by_severity<'f>(shown: &[&'f AuditFinding]) -> BTreeMap<Severity, Vec<finding
 /// The findings by id.
 type ById<'f> = HashMap<&'f str, &'f AuditFinding>;
 
-fn rows(shown: &[&AuditFinding], look: &Look) -> String {
+fn rows(list: &FindingList, shown: &[&AuditFinding], look: &Look) -> String {
     let groups = by_severity(shown);
     let by_id: ById<'_> = shown.iter().map(|it| (it.finding.id.as_str(), *it)).collect();
     let rows: BTreeMap<Severity, Vec<Vec<Text>>> = groups
         .iter()
-        .map(|(severity, groups)| (*severity, groups.iter().map(|group| row(&by_id, group)).collect()))
+        .map(|(severity, groups)| (*severity, groups.iter().map(|group| row(list, &by_id, group)).collect()))
         .collect();
     let every: Vec<Vec<Text>> = rows.values().flatten().cloned().collect();
     let layout = Layout::new(&COLUMNS, &every, look.width);
@@ -91,7 +93,7 @@ fn rows(shown: &[&AuditFinding], look: &Look) -> String {
     out
 }
 
-fn row(by_id: &ById<'_>, group: &findings::Group<'_>) -> Vec<Text> {
+fn row(list: &FindingList, by_id: &ById<'_>, group: &findings::Group<'_>) -> Vec<Text> {
     let plain = |text: String| (text, Tone::Plain);
     let Some(first) = group.first() else { return vec![plain(String::new()); COLUMNS.len()] };
     let audited = by_id.get(first.id.as_str()).copied();
@@ -104,7 +106,9 @@ fn row(by_id: &ById<'_>, group: &findings::Group<'_>) -> Vec<Text> {
         _ => audited.map(super::subject).unwrap_or_default(),
     };
     let status = match audited.map_or(Status::Open, |it| it.status) {
+        Status::Open if list.compared.is_some() => "[new] ".to_owned(),
         Status::Open => String::new(),
+        Status::Baseline if list.compared.is_some() => "[unchanged] ".to_owned(),
         other => format!("[{}] ", other.name()),
     };
     let what = findings::summary(group);
@@ -128,6 +132,9 @@ fn blocks(shown: &[&AuditFinding], look: &Look) -> String {
 }
 
 fn nothing(list: &FindingList) -> &'static str {
+    if list.compared.is_some() {
+        return "Nothing is new.";
+    }
     match (list.summary.undetermined, list.coverage.partial) {
         (0, false) => "Nothing is wrong, as far as the rules go.",
         _ => "Nothing was found to be wrong; not everything could be judged.",
@@ -182,12 +189,50 @@ fn idle_waivers(list: &FindingList, look: &Look) -> String {
     out
 }
 
+fn idle_suppressions(list: &FindingList, look: &Look, all: bool) -> String {
+    let mut out = String::new();
+    let limit = if all { list.idle_suppressions.len() } else { GONE };
+    for it in list.idle_suppressions.iter().take(limit) {
+        let rule = if it.rule.is_empty() { "nothing" } else { &it.rule };
+        let text = format!("A label of {} ignores {}: {}.", clean(&it.of), clean(rule), it.why);
+        out.push('\n');
+        out.push_str(&paragraph(&text, Tone::Doubtful, look));
+    }
+    if list.idle_suppressions.len() > limit {
+        let more = format!("And {} more such labels (--all).", list.idle_suppressions.len() - limit);
+        out.push('\n');
+        out.push_str(&paragraph(&more, Tone::Doubtful, look));
+    }
+    out
+}
+
+/// With which recording it was compared, and what came of it.
+fn compared(list: &FindingList, look: &Look) -> String {
+    let Some(compared) = &list.compared else { return String::new() };
+    let time = compared.time.as_deref().unwrap_or("an unknown time");
+    let mut text = format!(
+        "Compared with the recording of {}: {} new, {} unchanged, {} gone.",
+        clean(time),
+        list.summary.open,
+        list.summary.baseline,
+        list.gone.len()
+    );
+    if !compared.unsure.is_empty() {
+        let rules = compared.unsure.join(", ");
+        text.push_str(&format!(
+            " In that recording {rules} could not judge everything: what is new by that may have been there."
+        ));
+    }
+    format!("\n{}", paragraph(&text, Tone::Strong, look))
+}
+
 /// What the baseline had and this node has no more.
 fn gone(list: &FindingList, look: &Look, all: bool) -> String {
     if list.gone.is_empty() {
         return String::new();
     }
-    let title = format!("GONE SINCE THE BASELINE ({})", list.gone.len());
+    let since = if list.compared.is_some() { "THEN" } else { "THE BASELINE" };
+    let title = format!("GONE SINCE {since} ({})", list.gone.len());
     let mut out = format!("\n{}\n", Tone::Good.paint(&title, look));
     let limit = if all { list.gone.len() } else { GONE };
     let room = look.width.map_or(usize::MAX, |screen| screen.saturating_sub(8));
@@ -226,7 +271,11 @@ fn hidden(list: &FindingList, all: bool) -> Option<String> {
         parts.push(format!("{} waived", list.summary.waived));
     }
     if list.summary.baseline > 0 {
-        parts.push(format!("{} of the baseline", list.summary.baseline));
+        let of = if list.compared.is_some() { "unchanged" } else { "of the baseline" };
+        parts.push(format!("{} {of}", list.summary.baseline));
     }
-    (!parts.is_empty() && !all).then(|| format!("{} hidden (--all).", parts.join(" and ")))
+    if list.summary.suppressed > 0 {
+        parts.push(format!("{} suppressed by labels", list.summary.suppressed));
+    }
+    (!parts.is_empty() && !all).then(|| format!("{} hidden (--all).", parts.join(", ")))
 }

@@ -2,7 +2,8 @@ use super::*;
 use crate::observation::Kind;
 use crate::render::samples::{self, HOSTILE};
 use crate::view::{
-    API_VERSION, Finding, GoneFinding, PodName, Severity, Status, Subject, Summary, Undetermined, Waived,
+    API_VERSION, Compared, Finding, GoneFinding, IdleSuppression, PodName, Severity, Status, Subject,
+    Summary, Suppressed, Undetermined, Waived,
 };
 
 /// A report with a finding of each status, whose every string is as hostile as can be.
@@ -35,11 +36,14 @@ fn hostile() -> FindingList {
         container_name: Some(strings.clone()),
         status,
         waiver: (status == Status::Waived).then(|| Waived { reason: strings.clone(), expires: None }),
+        suppressed: (status == Status::Suppressed)
+            .then(|| Suppressed { by: strings.clone(), reason: Some(strings.clone()) }),
     };
     let findings = vec![
         audited("a", Severity::Critical, Status::Open, Some("default")),
         audited("b", Severity::Low, Status::Open, None),
         audited("c", Severity::High, Status::Waived, Some("default")),
+        audited("e", Severity::High, Status::Suppressed, None),
         audited("d", Severity::High, Status::Baseline, None),
     ];
     let undetermined =
@@ -54,6 +58,12 @@ fn hostile() -> FindingList {
         findings,
         undetermined,
         idle_waivers: Vec::new(),
+        idle_suppressions: vec![IdleSuppression {
+            of: strings.clone(),
+            rule: strings.clone(),
+            why: "matches no finding".to_owned(),
+        }],
+        compared: Some(Compared { time: Some(strings.clone()), unsure: vec!["PNS006"] }),
         gone: vec![GoneFinding { id: "x".to_owned(), rule: strings.clone(), message: strings }],
     }
 }
@@ -100,7 +110,7 @@ fn markdown_has_no_markup_but_ours() {
 fn junit_is_xml_with_the_right_sums() {
     let text = report(&hostile(), ReportFormat::Junit).unwrap();
     // One finding of each status, one undetermined, and ten rules that found nothing.
-    assert!(text.contains("tests=\"15\" failures=\"2\" errors=\"0\" skipped=\"3\">"), "{text}");
+    assert!(text.contains("tests=\"16\" failures=\"2\" errors=\"0\" skipped=\"4\">"), "{text}");
     let clean = text.chars().all(|c| matches!(c, '\n') || !c.is_control());
     assert!(clean, "{text}");
     // Every tag is closed, in order.
@@ -134,7 +144,7 @@ fn policy_reports_are_one_for_each_namespace_and_one_for_the_node() {
         );
         assert_eq!(
             items[0]["summary"],
-            serde_json::json!({"pass": 0, "fail": 0, "warn": 1, "error": 0, "skip": 2})
+            serde_json::json!({"pass": 0, "fail": 0, "warn": 1, "error": 0, "skip": 3})
         );
         assert_eq!(items[1]["results"][0]["properties"]["resultID"], "a");
     }
@@ -149,5 +159,5 @@ fn sarif_has_stable_fingerprints_and_suppressions() {
     let results = run["results"].as_array().unwrap();
     assert_eq!(results[0]["partialFingerprints"]["inspectorFinding/v1"], "a");
     let suppressed: Vec<bool> = results.iter().map(|it| it.get("suppressions").is_some()).collect();
-    assert_eq!(suppressed, [false, false, true, true]);
+    assert_eq!(suppressed, [false, false, true, true, true]);
 }

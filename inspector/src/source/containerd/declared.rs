@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::record::{Known, Record};
 use crate::observation::{
-    Declaration, DeclaredContainer, Kind, Mount, MountKind, Origin, Runtime, RuntimeState,
+    Declaration, DeclaredContainer, Ignore, Kind, Mount, MountKind, Origin, Runtime, RuntimeState,
 };
 use crate::source::oci::dead::Dead;
 use crate::source::{cri, oci};
@@ -70,6 +70,7 @@ pub fn container(known: &Known, source: &str, inode: &dyn Fn(&str) -> Option<u32
         declared,
         compose: compose.clone(),
         opaque: cri::opaque(&record.runtime),
+        ignore: Ignore::of(|name| record.label(name)),
         ..DeclaredContainer::new(
             &record.id,
             Runtime::Containerd,

@@ -77,6 +77,7 @@ fn sandbox(known: Known) -> Sandbox {
             .and_then(sandbox_mark)
             .unwrap_or_else(|| "label io.cri-containerd.kind=sandbox".to_owned()),
         opaque: [metadata.runtime_handler.as_str(), &record.runtime].into_iter().find_map(opaque),
+        ignore: metadata.config.ignore(),
         spec: record.spec,
         id: record.id,
         ..Sandbox::default()
@@ -126,6 +127,7 @@ fn container(known: Known, status: Option<Status>) -> Container {
         cgroup: task.cgroup,
         mounts: metadata.config.mounts(),
         opaque: opaque(&record.runtime),
+        ignore: metadata.config.ignore(),
         spec: record.spec,
         id: record.id,
     }

@@ -3,7 +3,7 @@
 //!
 //! It must not change anything at the runtime, keep an environment, or let one bad answer spoil the others.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use super::messages::{
 };
 use super::model::{Container, CriMount, CriNode, NamespaceOptions, Sandbox};
 use super::{declared, opaque};
-use crate::observation::RuntimeState;
+use crate::observation::{Ignore, RuntimeState};
 use crate::source::Context;
 use crate::source::grpc::{Client, Error};
 use crate::source::http::Trust;
@@ -183,6 +183,7 @@ fn sandbox(status: SandboxStatus, info: Info) -> Sandbox {
         .map(|options| modes(&options))
         .or_else(|| info.config.options());
     let ready = status.state == 0;
+    let ignore = ignore(&status.annotations, &status.labels);
     let spec = info.runtime_spec;
     Sandbox {
         id: status.id,
@@ -205,6 +206,7 @@ fn sandbox(status: SandboxStatus, info: Info) -> Sandbox {
         opaque: [&status.runtime_handler, &info.runtime_handler, &info.runtime_type]
             .into_iter()
             .find_map(|name| opaque(name)),
+        ignore,
         spec,
         ..Sandbox::default()
     }
@@ -219,6 +221,7 @@ fn container(status: ContainerStatus, sandbox: &str, info: Info) -> Container {
         _ => RuntimeState::Unknown,
     };
     let exited = state == RuntimeState::Exited;
+    let ignore = ignore(&status.annotations, &status.labels);
     let image = status.image.unwrap_or_default();
     let spec = info.runtime_spec;
     // Named by the kubelet, else as the runtime wrote it down for itself: its files say the same.
@@ -249,8 +252,14 @@ fn container(status: ContainerStatus, sandbox: &str, info: Info) -> Container {
         cgroup: None,
         mounts,
         opaque: opaque(&info.runtime_type),
+        ignore,
         spec,
     }
+}
+
+fn ignore(annotations: &HashMap<String, String>, labels: &HashMap<String, String>) -> Option<Ignore> {
+    let of = |map: &HashMap<String, String>| Ignore::of(|name| map.get(name).map(String::as_str));
+    of(annotations).or_else(|| of(labels))
 }
 
 fn modes(options: &NamespaceOption) -> NamespaceOptions {

@@ -97,6 +97,7 @@ fn app_container(container: &Container, runtime: Runtime, source: &str) -> Decla
         command: command(spec),
         pod: Some(container.sandbox.clone()).filter(|id| !id.is_empty()),
         mounts: mounts::volumes(container),
+        ignore: container.ignore.clone(),
         ..DeclaredContainer::new(&container.id, runtime, Origin::Kubernetes, source)
     }
 }
@@ -110,6 +111,7 @@ fn pod(sandbox: &Sandbox, runtime: Runtime, inode: &dyn Fn(&str) -> Option<u32>)
         namespaces: if sandbox.processless { pinned(sandbox, inode) } else { Vec::new() },
         ready: sandbox.ready,
         runtime: Some(runtime),
+        ignore: sandbox.ignore.clone(),
         ..DeclaredPod::new(&sandbox.id, &sandbox.name, Origin::Kubernetes)
     }
 }

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use serde::Deserialize;
 
 use super::model::{CriMount, NamespaceMode, NamespaceOptions};
+use crate::observation::{Ignore, IgnoreKeys};
 use crate::source::oci::spec::{Spec, null_as_default};
 
 /// What of it is used.
@@ -45,6 +46,12 @@ pub struct Config {
     /// What is Linux's own.
     #[serde(deserialize_with = "null_as_default")]
     pub linux: LinuxConfig,
+    /// Two annotations.
+    #[serde(deserialize_with = "null_as_default")]
+    pub annotations: IgnoreKeys,
+    /// Two labels.
+    #[serde(deserialize_with = "null_as_default")]
+    pub labels: IgnoreKeys,
 }
 
 /// `ImageSpec`.
@@ -130,6 +137,12 @@ impl Info {
 }
 
 impl Config {
+    /// Which rules audits are asked to leave out: by annotation, else by label.
+    #[must_use]
+    pub fn ignore(&self) -> Option<Ignore> {
+        self.annotations.ignore().or_else(|| self.labels.ignore())
+    }
+
     /// The declared modes.
     #[must_use]
     pub fn options(&self) -> Option<NamespaceOptions> {

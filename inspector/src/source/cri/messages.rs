@@ -146,6 +146,12 @@ pub struct SandboxStatus {
     /// What is Linux's own.
     #[prost(message, optional, tag = "6")]
     pub linux: Option<LinuxSandboxStatus>,
+    /// The pod's labels.
+    #[prost(map = "string, string", tag = "7")]
+    pub labels: HashMap<String, String>,
+    /// The pod's annotations.
+    #[prost(map = "string, string", tag = "8")]
+    pub annotations: HashMap<String, String>,
     /// Which of the configured low-level runtimes it runs by.
     #[prost(string, tag = "9")]
     pub runtime_handler: String,
@@ -240,6 +246,12 @@ pub struct ContainerStatus {
     /// Why it is in its state, in one word (`OOMKilled`).
     #[prost(string, tag = "10")]
     pub reason: String,
+    /// Its labels.
+    #[prost(map = "string, string", tag = "12")]
+    pub labels: HashMap<String, String>,
+    /// Its annotations.
+    #[prost(map = "string, string", tag = "13")]
+    pub annotations: HashMap<String, String>,
     /// Its volumes, as the kubelet asked for them.
     #[prost(message, repeated, tag = "14")]
     pub mounts: Vec<Mount>,

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::observation::RuntimeState;
+use crate::observation::{Ignore, RuntimeState};
 use crate::source::oci::spec::Spec;
 
 /// The sandboxes and containers of one runtime.
@@ -86,6 +86,8 @@ pub struct Sandbox {
     pub mark: String,
     /// Why its processes are not to be seen on this host: a virtual machine, a kernel in user space.
     pub opaque: Option<String>,
+    /// Which rules the pod's annotations or labels ask audits to leave out.
+    pub ignore: Option<Ignore>,
 }
 
 /// A container in a sandbox.
@@ -127,6 +129,8 @@ pub struct Container {
     pub mounts: Option<Vec<CriMount>>,
     /// Why its processes are not to be seen on this host.
     pub opaque: Option<String>,
+    /// Which rules its annotations or labels ask audits to leave out.
+    pub ignore: Option<Ignore>,
 }
 
 /// A volume (`runtime.v1.Mount`).

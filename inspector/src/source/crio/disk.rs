@@ -144,6 +144,7 @@ impl<'a> Disk<'a> {
             infra_name: Some("POD".to_owned()),
             processless,
             mark,
+            ignore: annotations.ignore(),
             opaque: annotations.opaque(),
             spec: Some(spec),
         }
@@ -169,6 +170,7 @@ impl<'a> Disk<'a> {
             options: None,
             cgroup: self.cgroup(id, &spec, life),
             mounts: annotations.volumes(),
+            ignore: annotations.ignore(),
             opaque: annotations.opaque(),
             spec: Some(spec),
         }

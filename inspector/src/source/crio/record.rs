@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Deserialize;
 
+use crate::observation::{Ignore, IgnoreKeys};
 use crate::source::cri::model::{CriMount, NamespaceMode, NamespaceOptions};
 use crate::source::oci::spec::{Spec, null_as_default, time};
 
@@ -174,6 +175,13 @@ impl<'a> Annotations<'a> {
     #[must_use]
     pub fn image(self) -> Option<String> {
         self.own("ImageName").or_else(|| self.own("Image")).map(str::to_owned)
+    }
+
+    /// Which rules audits are asked to leave out: by the annotations that the kubelet gave, else by its labels.
+    #[must_use]
+    pub fn ignore(self) -> Option<Ignore> {
+        let of = |name: &str| self.json::<IgnoreKeys>(name)?.ignore();
+        of("Annotations").or_else(|| of("Labels"))
     }
 
     /// When it was created.

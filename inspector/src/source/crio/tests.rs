@@ -130,3 +130,26 @@ fn a_recycled_pid_and_a_damaged_file_are_not_believed() {
             .all(|report| report.status == RuntimeStatus::Ok && report.runtime == Runtime::CriO)
     );
 }
+
+#[test]
+fn what_annotations_ask_to_leave_out_is_read() {
+    let annotate = |host: &Path, store: &str, id: &str, rules: &str| {
+        let file =
+            host.join(format!("{store}/containers/storage/overlay-containers/{id}/userdata/config.json"));
+        let mut spec: serde_json::Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+        let text = format!(r#"{{"other": "x", "pod-namespace-inspector/ignore": "{rules}"}}"#);
+        spec["annotations"]["io.kubernetes.cri-o.Annotations"] = text.into();
+        fs::write(&file, spec.to_string()).unwrap();
+    };
+    let facts = read(|host| {
+        for store in ["var/lib", "run"] {
+            annotate(host, store, SANDBOX, "PNS001");
+            annotate(host, store, APP, "PNS005");
+        }
+    });
+    let pod = facts.pods.iter().find(|it| it.id == SANDBOX).unwrap();
+    assert_eq!(pod.ignore.as_ref().unwrap().rules, "PNS001");
+    let app = facts.containers.iter().find(|it| it.id == APP).unwrap();
+    assert_eq!(app.ignore.as_ref().unwrap().rules, "PNS005");
+    assert!(facts.containers.iter().filter(|it| it.id != APP).all(|it| it.ignore.is_none()));
+}

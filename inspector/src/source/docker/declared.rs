@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::record::{HostConfig, MountPoint, Record, State};
 use crate::observation::{
-    Declaration, DeclaredContainer, DeclaredPod, Infra, Kind, Mount, MountKind, Origin, Runtime, RuntimeState,
+    Declaration, DeclaredContainer, DeclaredPod, Ignore, Infra, Kind, Mount, MountKind, Origin, Runtime,
+    RuntimeState,
 };
 use crate::state::cgroup::is_id;
 
@@ -112,6 +113,7 @@ pub fn container(record: &Record, daemon: &Daemon, directory: &Directory, source
         role: None,
         word_of_uid: None,
         opaque: None,
+        ignore: Ignore::of(|name| labels.get(name).map(String::as_str)),
         source: source.to_owned(),
     }
 }
@@ -132,6 +134,11 @@ pub fn pods<'a>(records: impl IntoIterator<Item = &'a Record>) -> Vec<DeclaredPo
             created_at: record.created.filter(|_| is_sandbox),
             infra: Infra::Container(id.to_owned()),
             runtime: Some(Runtime::Docker),
+            // cri-dockerd keeps annotations among the labels.
+            ignore: Ignore::of(|name| {
+                labels.get(&format!("annotation.{name}")).or_else(|| labels.get(name)).map(String::as_str)
+            })
+            .filter(|_| is_sandbox),
             ..DeclaredPod::new(id, "", Origin::Kubernetes)
         };
         if is_sandbox {

@@ -15,7 +15,7 @@ use super::process::Processes;
 use super::roots::{self, Contents, Found, Root};
 use super::spec::{Spec, SpecMount, cgroup_of, namespace_inode};
 use crate::observation::{
-    Declaration, DeclaredContainer, Gap, Kind, Mount, MountKind, Origin, Runtime, RuntimeReport,
+    Declaration, DeclaredContainer, Gap, Ignore, Kind, Mount, MountKind, Origin, Runtime, RuntimeReport,
     RuntimeState, RuntimeStatus,
 };
 use crate::source::endpoints::Endpoints;
@@ -156,6 +156,7 @@ fn container(
         command: found.spec.process.args,
         declared,
         opaque: found.opaque,
+        ignore: Ignore::of(|name| found.spec.annotations.get(name).map(String::as_str)),
         word_of_uid: root.uid,
         ..DeclaredContainer::new(&found.id, runtime, origin, root.path.display().to_string())
     }

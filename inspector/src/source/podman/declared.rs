@@ -45,6 +45,7 @@ pub fn container(
         mounts: record.mounts,
         role,
         opaque: opaque(&record.oci_runtime),
+        ignore: record.ignore,
         ..DeclaredContainer::new(record.id, Runtime::Podman, Origin::Podman, source)
     }
 }
@@ -96,6 +97,7 @@ fn declared_pod(pod: &PodRecord, containers: &[Record]) -> DeclaredPod {
         ready: Some(members().any(runs)),
         shares: Some(pod.shares.clone()),
         runtime: Some(Runtime::Podman),
+        ignore: pod.ignore.clone(),
         ..DeclaredPod::new(&pod.id, &pod.name, Origin::Podman)
     }
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::record::{Mode, PodRecord, Record};
-use crate::observation::{Kind, Mount, MountKind, RuntimeState};
+use crate::observation::{IgnoreKeys, Kind, Mount, MountKind, RuntimeState};
 use crate::source::oci::spec::{null_as_default, time};
 
 /// `GET /libpod/containers/{id}/json`.
@@ -36,6 +36,16 @@ pub struct Container {
     is_infra: bool,
     #[serde(deserialize_with = "null_as_default")]
     host_config: HostConfig,
+    #[serde(deserialize_with = "null_as_default")]
+    config: Config,
+}
+
+/// Of what the user asked for, two labels.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+struct Config {
+    #[serde(deserialize_with = "null_as_default")]
+    labels: IgnoreKeys,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -111,6 +121,7 @@ impl Container {
             oci_runtime: self.oci_runtime,
             modes: modes(&self.host_config),
             mounts,
+            ignore: self.config.labels.ignore(),
         }
     }
 }
@@ -184,6 +195,8 @@ pub struct Pod {
     infra: String,
     #[serde(deserialize_with = "null_as_default")]
     shared_namespaces: Vec<String>,
+    #[serde(deserialize_with = "null_as_default")]
+    labels: IgnoreKeys,
 }
 
 impl Pod {
@@ -199,6 +212,7 @@ impl Pod {
             has_infra: self.create_infra,
             infra: Some(self.infra).filter(|id| !id.is_empty()),
             shares,
+            ignore: self.labels.ignore(),
         }
     }
 }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::record::{Mode, PodRecord, Record};
-use crate::observation::{Kind, Mount, MountKind, RuntimeState};
+use crate::observation::{IgnoreKeys, Kind, Mount, MountKind, RuntimeState};
 use crate::source::oci::spec::{Spec, null_as_default, time};
 
 /// `ContainerConfig`: fixed when the container is created.
@@ -53,6 +53,8 @@ pub struct ContainerConfig {
     is_infra: bool,
     #[serde(rename = "init_container_type", deserialize_with = "null_as_default")]
     init_container_type: String,
+    #[serde(deserialize_with = "null_as_default")]
+    labels: IgnoreKeys,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -115,6 +117,8 @@ pub struct PodConfig {
     uts: bool,
     #[serde(rename = "sharesCgroupNS")]
     cgroup: bool,
+    #[serde(deserialize_with = "null_as_default")]
+    labels: IgnoreKeys,
 }
 
 /// `podState`.
@@ -153,6 +157,7 @@ impl ContainerConfig {
             init: !self.init_container_type.is_empty(),
             modes: self.modes(),
             mounts: self.mounts(volumes),
+            ignore: self.labels.ignore(),
             id: self.id,
             name: self.name,
             command: self.spec.process.args,
@@ -236,6 +241,7 @@ impl PodConfig {
             has_infra: self.has_infra,
             infra: Some(state.infra).filter(|id| !id.is_empty()),
             shares: shares.into_iter().filter_map(|(kind, shared)| shared.then_some(kind)).collect(),
+            ignore: self.labels.ignore(),
         }
     }
 }

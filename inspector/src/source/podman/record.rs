@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::observation::{Kind, Mount, RuntimeState};
+use crate::observation::{Ignore, Kind, Mount, RuntimeState};
 
 /// A container.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,6 +43,8 @@ pub struct Record {
     pub modes: BTreeMap<Kind, Mode>,
     /// Its bind and named volumes, by target.
     pub mounts: Vec<Mount>,
+    /// Which rules its labels ask audits to leave out.
+    pub ignore: Option<Ignore>,
 }
 
 /// How a container gets its namespace of one kind.
@@ -73,6 +75,8 @@ pub struct PodRecord {
     pub infra: Option<String>,
     /// Which kinds its containers share, sorted.
     pub shares: Vec<Kind>,
+    /// Which rules its labels ask audits to leave out.
+    pub ignore: Option<Ignore>,
 }
 
 /// What one Podman has.

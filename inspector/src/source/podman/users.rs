@@ -16,8 +16,8 @@ use super::api::{self, Answer};
 use super::disk::{complete, of_podman, storage_root};
 use super::{declared, report, status};
 use crate::observation::{
-    Declaration, DeclaredContainer, DeclaredPod, Gap, HostNamespaces, Infra, Origin, Runtime, RuntimeState,
-    RuntimeStatus,
+    Declaration, DeclaredContainer, DeclaredPod, Gap, HostNamespaces, Ignore, Infra, Origin, Runtime,
+    RuntimeState, RuntimeStatus,
 };
 use crate::source::endpoints::Endpoints;
 use crate::source::http::{Client, Error, Trust};
@@ -282,6 +282,7 @@ fn of_file(
         pod: pod.clone(),
         word_of_uid: Some(uid),
         opaque: found.opaque.clone(),
+        ignore: Ignore::of(|name| found.spec.annotations.get(name).map(String::as_str)),
         ..DeclaredContainer::new(&found.id, Runtime::Podman, Origin::Podman, source)
     };
     complete(&mut container, Some(&found), processes);

@@ -1,0 +1,165 @@
+//! Containers that ended, and what that meant for those who shared with them.
+
+use std::collections::BTreeSet;
+
+use super::{Event, EventType, Incarnation, Story, draft, is_exited, named, named_pod};
+use crate::observation::Kind;
+use crate::view::{Container, EventExit, ExitCause, Killed, Namespace, Pod};
+
+/// `SIGKILL`, with which the kernel kills the members of a PID namespace whose init dies.
+const SIGKILL: i32 = 9;
+
+/// The exits, then the owners among them, then what became of their pods.
+pub(super) fn events(story: &Story<'_>) -> Vec<Event> {
+    let gone: BTreeSet<Incarnation<'_>> = story.gone_containers().map(|(key, _)| key).collect();
+    let mut events = Vec::new();
+    for pod in &story.last.snapshot.pods {
+        let is_gone = |it: &Container| gone.contains(&story.last.incarnation(it));
+        let dead: Vec<&Container> = pod.running().filter(|it| is_gone(it)).collect();
+        if dead.is_empty() || !story.tells_of(pod) {
+            continue;
+        }
+        let collapse = Collapse::of(pod, &dead, story);
+        events.extend(dead.iter().map(|it| exited(pod, it, &collapse, story)));
+        events.extend(dead.iter().filter_map(|it| owner_exited(pod, it)));
+        let survivors: Vec<&Container> = pod.running().filter(|it| !is_gone(it)).collect();
+        if let Some(owner) = collapse.owner.filter(|_| !collapse.victims.is_empty()) {
+            events.push(collapsed(pod, owner, collapse.victims, &survivors));
+        } else if !survivors.is_empty() {
+            events.push(survived(pod, &dead, &survivors));
+        }
+    }
+    events
+}
+
+/// What died because PID 1 of a shared PID namespace did.
+struct Collapse<'a> {
+    owner: Option<&'a Container>,
+    victims: Vec<Killed>,
+}
+
+impl<'a> Collapse<'a> {
+    fn of(pod: &'a Pod, dead: &[&'a Container], story: &Story<'_>) -> Self {
+        let mut collapse = Self { owner: None, victims: Vec::new() };
+        for namespace in pod.namespaces.iter().filter(|it| it.kind == Kind::Pid) {
+            let Some(owner) = dead.iter().find(|it| is_init_of(it, namespace, story)) else { continue };
+            let members = dead.iter().filter(|it| it.id != owner.id && namespace.shared_by.contains(&it.id));
+            for member in members {
+                let code = how(member, story).code;
+                // Its runtime says that it ended otherwise, before.
+                if code.is_some_and(|code| code != 128 + SIGKILL) {
+                    continue;
+                }
+                collapse.owner = Some(owner);
+                collapse.victims.push(Killed {
+                    container: member.id.clone(),
+                    pid: member.init_pid,
+                    code,
+                    signal: SIGKILL,
+                });
+            }
+        }
+        collapse
+    }
+
+    fn has(&self, container: &Container) -> bool {
+        self.victims.iter().any(|it| it.container == container.id)
+    }
+}
+
+/// Whether a container's init was PID 1 of the namespace: who it was made for need not be.
+fn is_init_of(container: &Container, namespace: &Namespace, story: &Story<'_>) -> bool {
+    container.namespaces.get(&Kind::Pid) == Some(&namespace.inode)
+        && story.last.init(container).is_some_and(|task| task.pid_namespace_init)
+}
+
+/// What its runtime says of its end, as far as it does.
+fn how(container: &Container, story: &Story<'_>) -> EventExit {
+    let ended = story
+        .next
+        .snapshot
+        .pods
+        .iter()
+        .flat_map(|pod| &pod.containers)
+        .find(|it| it.id == container.id && is_exited(it))
+        .and_then(|it| it.exit.as_ref());
+    let Some(exit) = ended else { return EventExit { code: None, signal: None, cause: ExitCause::Unknown } };
+    let signal = exit.code.filter(|code| (129..=192).contains(code)).map(|code| code - 128);
+    EventExit { code: exit.code, signal, cause: exit.cause }
+}
+
+fn exited(pod: &Pod, container: &Container, collapse: &Collapse<'_>, story: &Story<'_>) -> Event {
+    let mut exit = how(container, story);
+    if collapse.has(container) {
+        exit.cause = ExitCause::PidNamespaceDied;
+        exit.signal = Some(SIGKILL);
+    }
+    let how = match (exit.cause, exit.code, exit.signal) {
+        (ExitCause::PidNamespaceDied, ..) => match collapse.owner {
+            Some(owner) => format!("killed by the kernel: {} was PID 1 of its PID namespace", owner.name),
+            None => "killed by the kernel: PID 1 of its PID namespace died".to_owned(),
+        },
+        (_, _, Some(signal)) => format!("ended by signal {signal}"),
+        (_, Some(code), None) => format!("exit code {code}"),
+        (_, None, None) => "how is not known".to_owned(),
+    };
+    Event {
+        pod: Some(named_pod(pod)),
+        container: Some(named(container)),
+        process: Story::process(story.last, container),
+        exit: Some(exit),
+        message: format!("{} exited: {how}", container.name),
+        ..draft(EventType::ContainerExited)
+    }
+}
+
+/// Of a container that others' namespaces were made for.
+fn owner_exited(pod: &Pod, container: &Container) -> Option<Event> {
+    let owned: Vec<&Namespace> = (pod.namespaces.iter())
+        .filter(|it| it.owner.alive && it.owner.container.as_ref() == Some(&container.id))
+        .filter(|it| it.shared_by.iter().any(|member| *member != container.id))
+        .collect();
+    if owned.is_empty() {
+        return None;
+    }
+    let kinds: Vec<&str> = owned.iter().map(|it| it.kind.name()).collect();
+    Some(Event {
+        pod: Some(named_pod(pod)),
+        container: Some(named(container)),
+        message: format!("{}, who owned the {} that others share, is gone", container.name, kinds.join(" ")),
+        ..draft(EventType::OwnerExited)
+    })
+}
+
+fn collapsed(pod: &Pod, owner: &Container, victims: Vec<Killed>, survivors: &[&Container]) -> Event {
+    let name = |id: &str| {
+        pod.containers.iter().find(|it| it.id == id).map_or_else(|| id.to_owned(), |it| it.name.clone())
+    };
+    let names: Vec<String> = victims.iter().map(|it| name(&it.container)).collect();
+    let rest = if survivors.is_empty() { String::new() } else { format!("; {} lives on", list(survivors)) };
+    Event {
+        pod: Some(named_pod(pod)),
+        container: Some(named(owner)),
+        message: format!(
+            "{} was PID 1 of the PID namespace: the kernel killed {} (SIGKILL){rest}",
+            owner.name,
+            names.join(", ")
+        ),
+        victims,
+        ..draft(EventType::PodCollapsed)
+    }
+}
+
+fn survived(pod: &Pod, dead: &[&Container], survivors: &[&Container]) -> Event {
+    let lives = if survivors.len() == 1 { "lives" } else { "live" };
+    Event {
+        pod: Some(named_pod(pod)),
+        message: format!("{} ended, {} {lives} on", list(dead), list(survivors)),
+        ..draft(EventType::PodSurvived)
+    }
+}
+
+fn list(containers: &[&Container]) -> String {
+    let names: Vec<&str> = containers.iter().map(|it| it.name.as_str()).collect();
+    names.join(", ")
+}
