@@ -74,3 +74,33 @@ fn walk(folder: &Path, depth: usize, entries: &mut usize, files: &mut Vec<PathBu
 fn too_much(place: &Path, what: &str) -> Failure {
     Failure::usage(format!("{}: {what}; name the folder of the manifests only", place.display()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_are_read_in_order_and_links_are_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let pod = |name: &str| format!("apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}}}\nspec: {{}}\n");
+        fs::create_dir(folder.path().join("b")).unwrap();
+        fs::write(folder.path().join("b/one.yml"), pod("one")).unwrap();
+        fs::write(folder.path().join("a.yaml"), pod("two")).unwrap();
+        fs::write(folder.path().join("notes.txt"), "kind: [").unwrap();
+        std::os::unix::fs::symlink(folder.path(), folder.path().join("loop")).unwrap();
+        std::os::unix::fs::symlink("a.yaml", folder.path().join("link.yaml")).unwrap();
+        let files: Vec<_> = read(folder.path()).unwrap().list.into_iter().map(|it| it.file).collect();
+        assert_eq!(files, ["a.yaml", "b/one.yml"]);
+    }
+
+    #[test]
+    fn what_is_wrong_names_the_file_and_the_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let bad = folder.path().join("bad.yaml");
+        fs::write(&bad, "kind: [").unwrap();
+        let error = read(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("bad.yaml") && error.contains("line 1") && !error.contains('\n'), "{error}");
+        let error = read(&bad).unwrap_err().to_string();
+        assert!(error.contains("name a folder"), "{error}");
+    }
+}
