@@ -10,6 +10,7 @@ pub mod demo;
 pub mod doctor;
 pub mod findings;
 pub mod live;
+pub mod manifests;
 pub mod observation;
 pub mod recording;
 pub mod render;

@@ -271,6 +271,10 @@ pub struct AuditArgs {
     /// and tell what is new and what is gone
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "baseline", help_heading = "Judging")]
     pub diff: Option<PathBuf>,
+    /// Compare the pods with the Kubernetes manifests in this folder and the ones in it (*.yaml, *.yml, *.json); see
+    /// docs/rules.md
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, help_heading = "Judging")]
+    pub manifests: Option<PathBuf>,
     /// Take no notice of labels and annotations that ask to leave findings out (pod-namespace-inspector/ignore)
     #[arg(long, help_heading = "Judging")]
     pub no_suppressions: bool,

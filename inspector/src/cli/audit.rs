@@ -9,9 +9,10 @@ use super::args::AuditArgs;
 use super::failure::Failure;
 use super::resolve::Settings;
 use super::terminal::Terminal;
-use super::{connect, input, output, pods};
+use super::{connect, input, manifests, output, pods};
 use crate::audit::{Baseline, Choice, Waiver, fails, parse_waivers};
 use crate::findings;
+use crate::manifests::Manifests;
 use crate::observation::Observation;
 use crate::render;
 use crate::view::Severity;
@@ -40,6 +41,10 @@ pub fn run(args: &AuditArgs, settings: &Settings) -> Result<(), Failure> {
         Some(file) => baseline(file)?,
         None => Baseline::default(),
     };
+    let manifests = match &args.manifests {
+        Some(folder) => manifests::read(folder)?,
+        None => Manifests::default(),
+    };
     let earlier = args.diff.as_deref().map(earlier).transpose()?;
     let observation = input::observe(&settings.input)?;
     let baseline = match earlier {
@@ -49,10 +54,10 @@ pub fn run(args: &AuditArgs, settings: &Settings) -> Result<(), Failure> {
                 earlier.node.name, observation.node.name
             )));
         }
-        Some(earlier) => connect::judged(&earlier),
+        Some(earlier) => connect::judged(&earlier, &manifests),
         None => baseline,
     };
-    let list = connect::audit(&observation, &choice, &waivers, &baseline);
+    let list = connect::audit(&observation, &choice, &waivers, &baseline, &manifests);
     let look = Terminal::detect().look(settings, true);
     let text = match settings.report {
         Some(report) => render::audit::report(&list, report),
@@ -95,7 +100,7 @@ fn wrong(what: &str, file: &Path, error: impl fmt::Display) -> Failure {
     Failure::usage(format!("{} is no file of {what}: {error}; see inspector audit --help", file.display()))
 }
 
-fn read(path: &Path, limit: u64) -> Result<String, Failure> {
+pub(super) fn read(path: &Path, limit: u64) -> Result<String, Failure> {
     let failed = |error: std::io::Error| {
         Failure::usage(format!("cannot read {}: {error}; name a file that you may read", path.display()))
     };

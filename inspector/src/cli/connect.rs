@@ -3,6 +3,7 @@
 use std::io::Write as _;
 
 use crate::findings::Judgement;
+use crate::manifests::Manifests;
 use crate::observation::Observation;
 use crate::render::{self, Format, Look};
 use crate::source::{Context, Options, TaskChoice, bpf};
@@ -63,16 +64,22 @@ pub fn audit(
     choice: &audit::Choice,
     waivers: &[audit::Waiver],
     baseline: &audit::Baseline,
+    manifests: &Manifests,
 ) -> FindingList {
     let snapshot = state::snapshot(observation);
-    let judgement = judge(observation, &snapshot);
+    let facts = state::facts::facts(observation);
+    let node = findings::Node::new(&observation.node.name, &snapshot.pods, &facts).with_manifests(manifests);
+    let judgement = findings::evaluate(&node);
     audit::report(observation, &snapshot, judgement, choice, waivers, baseline)
 }
 
 /// What the rules say of an earlier observation, to compare with.
 #[must_use]
-pub fn judged(earlier: &Observation) -> audit::Baseline {
-    audit::Baseline::judged(earlier, judge(earlier, &state::snapshot(earlier)))
+pub fn judged(earlier: &Observation, manifests: &Manifests) -> audit::Baseline {
+    let snapshot = state::snapshot(earlier);
+    let facts = state::facts::facts(earlier);
+    let node = findings::Node::new(&earlier.node.name, &snapshot.pods, &facts).with_manifests(manifests);
+    audit::Baseline::judged(earlier, findings::evaluate(&node))
 }
 
 /// The processes in an observation of the PID namespaces that a target means.

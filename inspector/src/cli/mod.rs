@@ -12,6 +12,7 @@ mod graph;
 mod input;
 mod logging;
 mod man;
+mod manifests;
 mod namespaces;
 mod output;
 mod pods;

@@ -1,9 +1,10 @@
 //! PNS008: what a container shares is more, or less, than what its runtime declares.
 
 use super::{Judgement, Node, Rule, of_container, stable_id, words};
+use crate::manifests::{Field, Manifest, Match};
 use crate::observation::{Kind, Origin};
 use crate::state::facts::SandboxState;
-use crate::view::{Class, Container, Finding, Identity, Pod, Severity, Undetermined};
+use crate::view::{Class, Container, Finding, Identity, Pod, Role, Severity, Subject, Undetermined};
 
 pub(super) const RULE: Rule = Rule {
     id: "PNS008",
@@ -23,6 +24,20 @@ pub(super) const RULE: Rule = Rule {
 
 fn judge(node: &Node<'_>, judgement: &mut Judgement) {
     for pod in node.pods.iter().filter(|pod| pod.origin != Origin::Unmanaged) {
+        let manifest = match node.manifest(pod) {
+            Some(Match::One(manifest)) => Some(manifest),
+            Some(Match::Several(list)) => {
+                let titles: Vec<String> =
+                    list.iter().map(|it| format!("{} ({})", it.title(), it.file)).collect();
+                judgement.undetermined.push(Undetermined {
+                    rule: RULE.id,
+                    subject: Subject { pod: Some(pod.id.clone()), ..Subject::default() },
+                    why: format!("by its name each of {} could be its manifest", words::list(&titles)),
+                });
+                None
+            }
+            Some(Match::None) | None => None,
+        };
         for container in pod.running() {
             if let Some(why) = node.opaque(container) {
                 let subject = of_container(pod, container, None);
@@ -37,6 +52,7 @@ fn judge(node: &Node<'_>, judgement: &mut Judgement) {
                 });
                 continue;
             }
+            let mut said = Vec::new();
             for (kind, declared) in container.declared.iter().filter(|(kind, _)| kind.makes_pod()) {
                 let Some(inode) = container.namespaces.get(kind).copied() else {
                     judgement.undetermined.push(Undetermined {
@@ -48,6 +64,18 @@ fn judge(node: &Node<'_>, judgement: &mut Judgement) {
                 };
                 if let Some(actual) = difference(node, pod, container, *kind, declared, inode) {
                     judgement.findings.push(finding(node.name, pod, container, *kind, declared, &actual));
+                    said.push(*kind);
+                }
+            }
+            let Some(manifest) = manifest.filter(|_| container.role == Role::App) else { continue };
+            for field in Field::ALL {
+                let kind = field.kind();
+                if said.contains(&kind) {
+                    continue;
+                }
+                if let Some(actual) = unlike_manifest(node, pod, container, manifest, field) {
+                    judgement.findings.push(of_manifest(node.name, pod, container, manifest, field, actual));
+                    said.push(kind);
                 }
             }
         }
@@ -94,6 +122,81 @@ fn difference(
             (host == Some(true) && !lives).then(in_host).flatten()
         }
         _ => None,
+    }
+}
+
+/// Where a container is, if its pod's manifest says otherwise; `None` also where that cannot be told.
+fn unlike_manifest(
+    node: &Node<'_>,
+    pod: &Pod,
+    container: &Container,
+    manifest: &Manifest,
+    field: Field,
+) -> Option<&'static str> {
+    let kind = field.kind();
+    let inode = *container.namespaces.get(&kind)?;
+    let in_host = node.facts.host.is_host(kind, inode)?;
+    let said = manifest.says(field);
+    match field {
+        // Whether a pod that says nothing has a user namespace is for the cluster to decide.
+        Field::HostUsers => (said == Some(false) && in_host).then_some("the node's own"),
+        Field::ShareProcessNamespace => {
+            // The node's own is hostPID's matter.
+            if in_host || manifest.says(Field::HostPid) == Some(true) {
+                return None;
+            }
+            let others = || {
+                pod.running().filter(|it| it.id != container.id && matches!(it.role, Role::App | Role::Infra))
+            };
+            let is_with = |other: &Container| other.namespaces.get(&kind) == Some(&inode);
+            if said == Some(true) {
+                // Without a sandbox there is nothing to be in.
+                let sandbox = others().find(|it| it.role == Role::Infra)?;
+                let read = sandbox.namespaces.contains_key(&kind);
+                (read && !is_with(sandbox)).then_some("one that is not its sandbox's")
+            } else {
+                others().any(is_with).then_some("one that it shares with others of its pod")
+            }
+        }
+        Field::HostNetwork | Field::HostPid | Field::HostIpc => {
+            let wanted = said.unwrap_or(false);
+            let actual = if in_host { "the node's own" } else { "one that is not the node's" };
+            (wanted != in_host).then_some(actual)
+        }
+    }
+}
+
+fn of_manifest(
+    node: &str,
+    pod: &Pod,
+    container: &Container,
+    manifest: &Manifest,
+    field: Field,
+    actual: &str,
+) -> Finding {
+    let (name, kind) = (&container.name, field.kind());
+    Finding {
+        id: stable_id(RULE.id, node, kind, pod, Some(container)),
+        rule: RULE.id,
+        name: RULE.name,
+        severity: RULE.severity,
+        subject: of_container(pod, container, Some(kind)),
+        message: format!("{name} is in another {kind} namespace than its manifest says: {actual}"),
+        evidence: vec![
+            manifest.quote(field),
+            format!(
+                "its init (pid {}) is in {kind} namespace {}: {actual}",
+                container.init_pid,
+                container.namespaces.get(&kind).copied().unwrap_or_default()
+            ),
+        ],
+        consequence: format!(
+            "whoever goes by the manifest of {name} is wrong about whom it shares {} with",
+            words::what_is_shared(kind)
+        ),
+        remedy: "find out whether the pod is older than the manifest, or something changed it on the way (an admission \
+                 webhook, kubectl edit), and apply the manifest again, or correct it"
+            .to_owned(),
     }
 }
 

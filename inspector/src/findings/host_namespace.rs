@@ -1,6 +1,7 @@
 //! PNS005: a container is in one of the node's own namespaces.
 
 use super::{Judgement, Node, Rule, of_container, stable_id, words};
+use crate::manifests::{Field, Match};
 use crate::observation::{Kind, Origin};
 use crate::view::{Container, Finding, Pod, Role, Severity, Undetermined};
 
@@ -35,7 +36,7 @@ fn judge(node: &Node<'_>, judgement: &mut Judgement) {
             for kind in KINDS {
                 match in_host(node, container, kind) {
                     Some(true) if !is_said_already(node, pod, container, kind) => {
-                        judgement.findings.push(finding(node.name, pod, container, kind));
+                        judgement.findings.push(finding(node, pod, container, kind));
                     }
                     Some(_) => {}
                     None => judgement.undetermined.push(Undetermined {
@@ -66,27 +67,31 @@ fn is_said_already(node: &Node<'_>, pod: &Pod, container: &Container, kind: Kind
     for_another || host_network_pod
 }
 
-fn finding(node: &str, pod: &Pod, container: &Container, kind: Kind) -> Finding {
+fn finding(node: &Node<'_>, pod: &Pod, container: &Container, kind: Kind) -> Finding {
     let name = &container.name;
     let declared = container.declared.get(&kind);
+    let mut evidence = vec![
+        format!(
+            "{name} (pid {}) is in {kind} namespace {}, the node's own",
+            container.init_pid,
+            container.namespaces.get(&kind).copied().unwrap_or_default()
+        ),
+        match declared {
+            Some(word) => format!("it declares {kind} {word}"),
+            None => "no runtime says what it declares".to_owned(),
+        },
+    ];
+    if let (Some(Match::One(manifest)), Some(field)) = (node.manifest(pod), Field::of_host(kind)) {
+        evidence.push(manifest.quote(field));
+    }
     Finding {
-        id: stable_id(RULE.id, node, kind, pod, Some(container)),
+        id: stable_id(RULE.id, node.name, kind, pod, Some(container)),
         rule: RULE.id,
         name: RULE.name,
         severity: if matches!(kind, Kind::Pid | Kind::Mnt) { Severity::High } else { RULE.severity },
         subject: of_container(pod, container, Some(kind)),
         message: format!("{name} is in the node's own {kind} namespace"),
-        evidence: vec![
-            format!(
-                "{name} (pid {}) is in {kind} namespace {}, the node's own",
-                container.init_pid,
-                container.namespaces.get(&kind).copied().unwrap_or_default()
-            ),
-            match declared {
-                Some(word) => format!("it declares {kind} {word}"),
-                None => "no runtime says what it declares".to_owned(),
-            },
-        ],
+        evidence,
         consequence: match kind {
             Kind::Net => format!(
                 "{name} sees the node's traffic, reaches what listens on its localhost, and its ports are the node's"

@@ -24,6 +24,7 @@ use sha2::{Digest, Sha256};
 
 pub use rule::{RULES, Rule, find as rule};
 
+use crate::manifests::{Manifests, Match};
 use crate::observation::{Kind, Origin};
 use crate::state::facts::{Facts, Sandbox, SandboxState};
 use crate::view::{Container, Finding, Namespace, Pod, State, Subject, Undetermined};
@@ -37,6 +38,8 @@ pub struct Node<'a> {
     pods: &'a [Pod],
     /// What else is known.
     facts: &'a Facts,
+    /// What Kubernetes was told, where somebody says.
+    manifests: Option<&'a Manifests>,
     /// Each pod by its id.
     pods_by_id: HashMap<&'a str, &'a Pod>,
     /// Each container by its id; of several with one id the living one.
@@ -58,6 +61,12 @@ pub fn evaluate(node: &Node<'_>) -> Judgement {
     let mut judgement = Judgement::default();
     for rule in &RULES {
         rule.check(node, &mut judgement);
+    }
+    for finding in &mut judgement.findings {
+        let pod = finding.subject.pod.as_deref().and_then(|id| node.pod(id));
+        if let Some(Match::One(manifest)) = pod.and_then(|pod| node.manifest(pod)) {
+            finding.remedy += &format!("; its manifest: {} ({})", manifest.title(), manifest.file);
+        }
     }
     judgement.findings.sort_by_cached_key(|finding| {
         (
@@ -95,7 +104,20 @@ impl<'a> Node<'a> {
             }
         }
         let pods_by_id = pods.iter().map(|pod| (pod.id.as_str(), pod)).collect();
-        Self { name, pods, facts, pods_by_id, by_id }
+        Self { name, pods, facts, manifests: None, pods_by_id, by_id }
+    }
+
+    /// The same, with what Kubernetes was told.
+    #[must_use]
+    pub const fn with_manifests(mut self, manifests: &'a Manifests) -> Self {
+        self.manifests = Some(manifests);
+        self
+    }
+
+    /// What the manifests say of a pod; `None` where there are none, or it is not Kubernetes'.
+    fn manifest(&self, pod: &Pod) -> Option<Match<'a>> {
+        let manifests = self.manifests.filter(|_| pod.origin == Origin::Kubernetes)?;
+        Some(manifests.of(pod.namespace.as_deref(), &pod.name, self.name))
     }
 
     /// A pod.

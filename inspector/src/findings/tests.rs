@@ -1,6 +1,7 @@
 //! Each rule where it has to fire, where it has to be quiet, and where it cannot tell.
 
 mod exposure;
+mod manifests;
 
 use super::{Judgement, Node, RULES, evaluate};
 use crate::observation::{

@@ -153,7 +153,14 @@ pub fn markdown() -> String {
          pod's for every finding about that pod. What is suppressed never fails an audit; it is counted, listed with `--all`, and\n\
          always in JSON, with whose wish it is. A name that is no rule's, and one that nothing needs, is reported.\n\
          **Whoever may start a container can set a label**, and so hide what is wrong with it: where that is not to be trusted,\n\
-         `--no-suppressions` takes no notice.\n",
+         `--no-suppressions` takes no notice.\n\n\
+         ## Kubernetes manifests\n\n\
+         `inspector audit --manifests DIR` reads the `*.yaml`, `*.yml` and `*.json` files of a folder and the ones in it (no symbolic\n\
+         links), and finds each pod's by namespace and name: a Pod's own (a static pod's with the node's name behind), and the ones that\n\
+         Deployment, ReplicaSet, ReplicationController, StatefulSet, DaemonSet, Job and CronJob give theirs. PNS008 then fires also\n\
+         where an application container is not as `hostNetwork`, `hostPID`, `hostIPC` or `shareProcessNamespace` say (what is left out is\n\
+         false), or in the node's user namespace in spite of `hostUsers: false`. The evidence of PNS005 quotes the manifest, and every\n\
+         remedy names it. Where several fit a pod, none is believed: PNS008 is undetermined.\n",
     );
     for rule in &RULES {
         out.push_str(&format!(

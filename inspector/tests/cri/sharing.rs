@@ -17,6 +17,7 @@ trials![
     two_pods_of_one_name_are_two,
     a_volume_is_shared,
     an_annotation_suppresses_what_is_about_its_pod,
+    a_manifest_is_compared_with_its_pod,
 ];
 
 const IDLE: [&str; 3] = ["sh", "-c", "while true; do sleep 3600; done"];
@@ -235,5 +236,37 @@ fn an_annotation_suppresses_what_is_about_its_pod(world: &'static World) {
             found.find(|it| it["subject"]["container"] == app.id.as_str()).unwrap()["status"].clone()
         });
         assert_eq!(statuses, ["suppressed", "open"], "{place}");
+    }
+}
+
+fn a_manifest_is_compared_with_its_pod(world: &'static World) {
+    let pod = Pod::run(world, Wish::named("declared"));
+    let app = pod.start("app", "busybox", &IDLE);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("all.yaml");
+    let audit = |place: &str| {
+        let manifests = folder.path().to_str().unwrap();
+        let audit = ["audit", "-o", "json", "--rule=PNS008", "--manifests", manifests, place];
+        crate::support::run::inspector(audit)
+    };
+    for place in [world.with_socket(), world.with_root()] {
+        for (host_network, wanted) in [(true, 1), (false, 0)] {
+            let text = format!(
+                "apiVersion: v1\nkind: Pod\nmetadata: {{name: declared, namespace: {}}}\nspec:\n  hostNetwork: {host_network}\n",
+                pod.wish.namespace
+            );
+            std::fs::write(&file, text).unwrap();
+            let run = audit(&place).succeeded();
+            let json: Value = serde_json::from_str(run.text()).unwrap();
+            let found = list(&json, "findings").iter();
+            let ours: Vec<_> = found.filter(|it| it["subject"]["container"] == app.id.as_str()).collect();
+            assert_eq!(ours.len(), wanted, "{place}: {json:#}");
+            for finding in ours {
+                expect(finding, [("subject/namespaceKind", json!("net"))]);
+                let quote =
+                    format!("Pod {}/declared (all.yaml) has spec.hostNetwork: true", pod.wish.namespace);
+                assert_eq!(finding["evidence"][0], quote);
+            }
+        }
     }
 }

@@ -85,6 +85,7 @@ Examples:
   inspector audit -o json > baseline.json  and from then on what is new:
   inspector audit --baseline baseline.json
   inspector audit --diff yesterday.rec     what is new and gone since `inspector record`
+  inspector audit --manifests deploy/      are pods as their manifests say?
   inspector audit -o sarif > audit.sarif   for a code scanner; junit for a CI,
                                            policyreport or openreports for a cluster
 
