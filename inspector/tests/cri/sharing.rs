@@ -17,7 +17,7 @@ trials![
     two_pods_of_one_name_are_two,
     a_volume_is_shared,
     an_annotation_suppresses_what_is_about_its_pod,
-    a_manifest_is_compared_with_its_pod,
+    manifests_are_compared_with_their_pods,
 ];
 
 const IDLE: [&str; 3] = ["sh", "-c", "while true; do sleep 3600; done"];
@@ -239,7 +239,7 @@ fn an_annotation_suppresses_what_is_about_its_pod(world: &'static World) {
     }
 }
 
-fn a_manifest_is_compared_with_its_pod(world: &'static World) {
+fn manifests_are_compared_with_their_pods(world: &'static World) {
     let pod = Pod::run(world, Wish::named("declared"));
     let app = pod.start("app", "busybox", &IDLE);
     let folder = tempfile::tempdir().unwrap();
