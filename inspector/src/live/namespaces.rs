@@ -53,6 +53,11 @@ impl<'a> Census<'a> {
         Self { namespaces }
     }
 
+    /// Whether a namespace of this moment is there still in a later one, as itself.
+    fn lives_on(&self, key: (Kind, u32), later: &Census<'_>) -> bool {
+        self.namespaces.get(&key).is_some_and(|seen| later.has(key, seen))
+    }
+
     /// Whether a namespace of another moment is there still, as itself.
     fn has(&self, key: (Kind, u32), seen: &Seen<'_>) -> bool {
         self.namespaces
@@ -156,10 +161,7 @@ fn left_by_ending(
         .filter_map(|Running { pod, container }| {
             let changes: Vec<Change> = (container.namespaces.iter())
                 .filter(|(kind, inode)| host.is_host(**kind, **inode) == Some(false))
-                .filter(|(kind, inode)| {
-                    let key = (**kind, **inode);
-                    before.namespaces.get(&key).is_some_and(|seen| after.has(key, seen))
-                })
+                .filter(|(kind, inode)| before.lives_on((**kind, **inode), after))
                 .map(|(kind, inode)| change(story, *kind, Some(*inode), None, generations))
                 .collect();
             (!changes.is_empty()).then(|| Event {
@@ -214,9 +216,7 @@ fn left_by_moving(
             let left: Vec<Change> = changes
                 .into_iter()
                 .filter(|(kind, from, _)| host.is_host(*kind, *from) == Some(false))
-                .filter(|(kind, from, _)| {
-                    before.namespaces.get(&(*kind, *from)).is_some_and(|seen| after.has((*kind, *from), seen))
-                })
+                .filter(|(kind, from, _)| before.lives_on((*kind, *from), after))
                 .map(|(kind, from, to)| Change {
                     generation: generations.get(kind, from),
                     ..change(story, kind, Some(from), Some(to), generations)

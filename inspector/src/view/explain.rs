@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use super::cost::infra_cost;
 use super::explanation::{
-    Explanation, IfDies, InfraCost, Listener, NamespaceName, Network, OrphanedNamespace, Sharing, Started,
-    TargetInfo, Victim, Visible,
+    Explanation, IfDies, Listener, NamespaceName, Network, OrphanedNamespace, Sharing, Started, TargetInfo,
+    Victim, Visible,
 };
 use crate::findings::Judgement;
-use crate::observation::{Cost, Kind, Observation, Origin};
+use crate::observation::{Kind, Observation, Origin};
 use crate::state::blast::{self, Death};
 use crate::state::facts::{Facts, How};
 use crate::state::namespaces::Namespaces;
@@ -61,24 +62,6 @@ pub fn explain(
         why: subject.why,
         pod: pod.cloned(),
     }
-}
-
-/// What a pod's infra containers cost, as far as their processes were read.
-fn infra_cost(observation: &Observation, containers: &HashMap<u32, String>, pod: &Pod) -> Vec<InfraCost> {
-    let infra = pod.running().filter(|container| container.role == Role::Infra);
-    infra
-        .filter_map(|container| {
-            let of = |cost: &&Cost| containers.get(&cost.process.pid) == Some(&container.id);
-            let mut sum =
-                InfraCost { container: container.id.clone(), processes: 0, resident_bytes: 0, cpu_ms: 0 };
-            for cost in observation.costs.iter().filter(of) {
-                sum.processes += 1;
-                sum.resident_bytes = sum.resident_bytes.saturating_add(cost.resident_bytes);
-                sum.cpu_ms = sum.cpu_ms.saturating_add(cost.cpu_ms);
-            }
-            (sum.processes > 0).then_some(sum)
-        })
-        .collect()
 }
 
 /// The living owners of what a pod's containers share; else its only living containers.

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{API_VERSION, Container, Coverage, Finding, NodeInfo, Owner, Pod, Role};
+use super::{API_VERSION, Container, Coverage, Finding, InfraCost, NodeInfo, Owner, Pod, Role};
 use crate::observation::Kind;
 
 /// The answer of `inspector explain`.
@@ -185,18 +185,4 @@ pub struct Listener {
     pub container: Option<String>,
     /// The processes that have it.
     pub pids: Vec<u32>,
-}
-
-/// What a container costs its node that only holds namespaces.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct InfraCost {
-    /// Its id.
-    pub container: String,
-    /// Its processes that were read.
-    pub processes: u64,
-    /// Their resident memory, pages shared with others included.
-    pub resident_bytes: u64,
-    /// Their own CPU time since they started, in milliseconds.
-    pub cpu_ms: u64,
 }

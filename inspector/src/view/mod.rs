@@ -3,6 +3,7 @@
 //! Nothing here reads the machine or decides anything; `state` and `findings` fill it, `render` prints it.
 
 mod audit;
+mod cost;
 mod event;
 mod explain;
 mod explanation;
@@ -19,11 +20,12 @@ pub use audit::{
     AuditFinding, Compared, FindingList, GoneFinding, IdleSuppression, IdleWaiver, Status, Summary,
     Suppressed, Waived,
 };
+pub use cost::InfraCost;
 pub use event::{Change, Event, EventExit, EventProcess, EventTier, EventType, Killed, Named};
 pub use explain::explain;
 pub use explanation::{
-    Explanation, IfDies, InfraCost, Listener, NamespaceName, Network, OrphanedNamespace, Sharing, Started,
-    TargetInfo, Victim, Visible,
+    Explanation, IfDies, Listener, NamespaceName, Network, OrphanedNamespace, Sharing, Started, TargetInfo,
+    Victim, Visible,
 };
 pub use finding::{Finding, Severity, Subject, Undetermined};
 pub use graph::{Cell, Graph, GraphContainer, GraphNamespace, GraphPod, graph};
