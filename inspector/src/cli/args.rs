@@ -11,6 +11,7 @@ use std::time::Duration;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 use examples::*;
 use values::{socket, timeout};
+pub use values::{socket as parse_socket, timeout as parse_timeout};
 
 use crate::observation::{Kind, Runtime};
 use crate::render::{NamespaceColumn, Output};
@@ -154,6 +155,9 @@ pub struct Global {
     /// Colours; `auto`: on a terminal, unless NO_COLOR is set; in a pipe if CLICOLOR_FORCE is set [default: auto]
     #[arg(long, value_enum, value_name = "WHEN", help_heading = "Printing")]
     pub color: Option<Color>,
+    /// Take what flags leave open from this file [default: /etc/inspector/config.yaml, if it is there]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Looking")]
+    pub config: Option<PathBuf>,
     /// Exit with 3 when something that could change a verdict could not be read
     #[arg(long, help_heading = "Looking")]
     pub strict: bool,
@@ -392,6 +396,8 @@ pub enum Answer {
     Audit,
     /// A line of `inspector watch -o json`
     Watch,
+    /// The configuration file
+    Config,
 }
 
 /// Which reader of processes.

@@ -5,6 +5,7 @@
 pub mod args;
 mod audit;
 mod completions;
+mod config;
 mod connect;
 mod explain;
 mod failure;
@@ -23,6 +24,7 @@ mod rules;
 mod terminal;
 mod watch;
 
+pub use config::Config;
 pub use failure::Failure;
 
 use std::io::Write as _;
@@ -58,14 +60,15 @@ pub fn main() -> ExitCode {
 
 fn run(cli: &Cli) -> Result<(), Failure> {
     let global = resolve::merge(&cli.global, cli.command.global())?;
-    let settings = resolve::resolve(&global, &cli.command)?;
+    let config = Config::load(global.config.as_deref())?;
+    let settings = resolve::resolve(&global, &config, &cli.command)?;
     logging::start(global.verbose);
     match &cli.command {
         Command::Pods(with) => pods::run(&with.args, &settings),
         Command::Namespaces(with) => namespaces::run(&with.args, &settings),
         Command::Ps(with) => ps::run(&with.args, &settings),
         Command::Explain(with) => explain::run(&with.args, &settings),
-        Command::Audit(with) => audit::run(&with.args, &settings),
+        Command::Audit(with) => audit::run(&config.fill_audit(&with.args), &settings),
         Command::Graph(with) => graph::run(&with.args, &settings),
         Command::Rules(with) => rules::run(&with.args, &settings),
         Command::Watch(with) => watch::run(&with.args, &settings),
@@ -82,6 +85,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
                 Answer::Explain => render::schema::explanation(),
                 Answer::Audit => render::schema::audit(),
                 Answer::Watch => render::schema::event(),
+                Answer::Config => render::schema::accepted::<Config>(),
             };
             let text = render::json::pretty(&schema).map_err(|error| {
                 Failure::collect(format!("could not print the schema: {error}; this is a bug"))

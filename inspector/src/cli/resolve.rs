@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::args::{Color, Command, Global, Holders, Source};
+use super::config::Config;
 use super::failure::Failure;
 use crate::render::{Format, GraphFormat, Output, ReportFormat};
 use crate::source::{HoldersScope, Options, TaskChoice};
@@ -83,8 +84,10 @@ const fn unused(command: &Command) -> &'static [&'static str] {
 ///
 /// # Errors
 /// If flags contradict one another or the command.
-pub fn resolve(global: &Global, command: &Command) -> Result<Settings, Failure> {
-    let given = given(global);
+pub fn resolve(flags: &Global, config: &Config, command: &Command) -> Result<Settings, Failure> {
+    // What a file says for every command is not out of place in one that makes no use of it.
+    let given = given(flags);
+    let global = &config.fill(flags);
     if let Some(flag) = unused(command).iter().find(|flag| given.contains(flag)) {
         return Err(Failure::usage(format!(
             "{flag} means nothing to `inspector {}`; leave it out (see inspector {0} --help)",
@@ -162,6 +165,7 @@ fn given(global: &Global) -> Vec<&'static str> {
         output,
         no_headers,
         color: _,
+        config: _,
         strict,
         verbose: _,
     } = global;
@@ -206,6 +210,7 @@ pub fn merge(before: &Global, after: &Global) -> Result<Global, Failure> {
         output: one("--output", &before.output, &after.output)?,
         no_headers: before.no_headers || after.no_headers,
         color: one("--color", &before.color, &after.color)?,
+        config: one("--config", &before.config, &after.config)?,
         strict: before.strict || after.strict,
         verbose: before.verbose.saturating_add(after.verbose),
     })
@@ -264,7 +269,7 @@ mod tests {
 
     fn settings(line: &str) -> Result<Settings, Failure> {
         let cli = Cli::try_parse_from(std::iter::once("inspector").chain(line.split_whitespace())).unwrap();
-        resolve(&merge(&cli.global, cli.command.global())?, &cli.command)
+        resolve(&merge(&cli.global, cli.command.global())?, &Config::default(), &cli.command)
     }
 
     #[test]

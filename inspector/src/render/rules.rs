@@ -160,7 +160,15 @@ pub fn markdown() -> String {
          Deployment, ReplicaSet, ReplicationController, StatefulSet, DaemonSet, Job and CronJob give theirs. PNS008 then fires also\n\
          where an application container is not as `hostNetwork`, `hostPID`, `hostIPC` or `shareProcessNamespace` say (what is left out is\n\
          false), or in the node's user namespace in spite of `hostUsers: false`. The evidence of PNS005 quotes the manifest, and every\n\
-         remedy names it. Where several fit a pod, none is believed: PNS008 is undetermined.\n",
+         remedy names it. Where several fit a pod, none is believed: PNS008 is undetermined.\n\n\
+         ## Configuration\n\n\
+         What flags would say each time can stand in a file: `--config FILE`, else /etc/inspector/config.yaml where that is there. A flag\n\
+         comes before it. `inspector schema config` says what may stand there; an unknown key is an error.\n\n\
+         ```yaml\n\
+         timeout: 10s\n\
+         sockets:\n  docker: [/run/docker.sock]\n\
+         audit:\n  failOn: medium\n  waivers: /etc/inspector/waivers.yaml\n\
+         ```\n",
     );
     for rule in &RULES {
         out.push_str(&format!(

@@ -35,6 +35,12 @@ pub fn event() -> Schema {
     of::<Event>()
 }
 
+/// The schema of what a file may say.
+#[must_use]
+pub fn accepted<T: JsonSchema>() -> Schema {
+    SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<T>()
+}
+
 fn of<T: JsonSchema>() -> Schema {
     // Of what is written, not of what would be accepted: what is always there is required.
     SchemaSettings::draft2020_12().for_serialize().into_generator().into_root_schema_for::<T>()
@@ -62,6 +68,7 @@ mod tests {
             ("findings", audit()),
             ("explanation", explanation()),
             ("event", event()),
+            ("config", accepted::<crate::cli::Config>()),
         ] {
             let path =
                 Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../docs/schema/{name}.schema.json"));

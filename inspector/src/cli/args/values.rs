@@ -91,7 +91,7 @@ impl ValueEnum for NamespaceColumn {
 }
 
 /// `docker=/run/docker.sock`, `docker=unix:///run/docker.sock`.
-pub(super) fn socket(text: &str) -> Result<(Runtime, PathBuf), String> {
+pub fn socket(text: &str) -> Result<(Runtime, PathBuf), String> {
     let (name, path) =
         text.split_once('=').ok_or("write it as RUNTIME=PATH, such as docker=/run/docker.sock")?;
     let runtime = Runtime::value_variants()
@@ -107,7 +107,7 @@ pub(super) fn socket(text: &str) -> Result<(Runtime, PathBuf), String> {
 }
 
 /// A duration from one millisecond to a day: more is a slip, and none would collect nothing.
-pub(super) fn timeout(text: &str) -> Result<Duration, String> {
+pub fn timeout(text: &str) -> Result<Duration, String> {
     const DAY: Duration = Duration::from_secs(86_400);
     let duration =
         humantime::parse_duration(text).map_err(|error| format!("{error}; write it as 500ms, 30s or 2m"))?;
