@@ -4,6 +4,8 @@ mod junit;
 mod markdown;
 mod policy;
 mod sarif;
+#[cfg(test)]
+mod standards;
 mod table;
 #[cfg(test)]
 mod tests;

@@ -7,7 +7,7 @@ use crate::view::{
 };
 
 /// A report with a finding of each status, whose every string is as hostile as can be.
-fn hostile() -> FindingList {
+pub(super) fn hostile() -> FindingList {
     let strings = HOSTILE.join("");
     let finding = |id: &str, severity| Finding {
         id: id.to_owned(),
