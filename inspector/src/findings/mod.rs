@@ -67,6 +67,9 @@ pub fn evaluate(node: &Node<'_>) -> Judgement {
         if let Some(Match::One(manifest)) = pod.and_then(|pod| node.manifest(pod)) {
             finding.remedy += &format!("; its manifest: {} ({})", manifest.title(), manifest.file);
         }
+        if let Some(unit) = pod.and_then(words::unit) {
+            finding.remedy += &format!("; by its cgroup it is of the unit {unit}");
+        }
     }
     judgement.findings.sort_by_cached_key(|finding| {
         (

@@ -20,6 +20,21 @@ pub(super) fn list(names: &[String]) -> String {
     }
 }
 
+/// The systemd unit that all living processes of an unmanaged group are of, by their cgroups: the innermost service or
+/// scope. A hint where to look, no identity: whoever owns a cgroup can imitate one below it.
+pub(super) fn unit(pod: &Pod) -> Option<&str> {
+    if pod.origin != Origin::Unmanaged {
+        return None;
+    }
+    let mut units = pod.running().map(|container| unit_of(container.cgroup.as_deref()?));
+    let unit = units.next()??;
+    units.all(|other| other == Some(unit)).then_some(unit)
+}
+
+fn unit_of(cgroup: &str) -> Option<&str> {
+    cgroup.split('/').rev().find(|name| name.ends_with(".service") || name.ends_with(".scope"))
+}
+
 /// The containers in a namespace other than its owner, by name.
 pub(super) fn others(pod: &Pod, namespace: &Namespace) -> Vec<String> {
     namespace
@@ -110,5 +125,22 @@ pub(super) fn own_namespace(pod: &Pod, kind: Kind) -> String {
         (Origin::Compose, _) => format!("leave {kind}: host out of the compose file"),
         (Origin::Docker | Origin::Podman, _) => format!("run it without --{kind}=host"),
         _ => format!("give it a {kind} namespace of its own in its specification"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_unit_is_the_innermost_service_or_scope() {
+        for (cgroup, unit) in [
+            ("/system.slice/web.service", Some("web.service")),
+            ("/user.slice/user-0.slice/user@0.service/app.slice/run-7.scope/init", Some("run-7.scope")),
+            ("/system.slice", None),
+            ("/", None),
+        ] {
+            assert_eq!(unit_of(cgroup), unit, "{cgroup}");
+        }
     }
 }

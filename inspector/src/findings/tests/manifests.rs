@@ -65,3 +65,16 @@ fn two_manifests_of_one_name_are_not_decided() {
     assert!(of(&judgement, "PNS008").is_empty(), "{judgement:#?}");
     assert_eq!(unsure(&judgement, "PNS008"), 1);
 }
+
+#[test]
+fn the_unit_of_a_group_is_named_where_all_of_it_are_of_one() {
+    for (second, named) in [("/system.slice/web.service", true), ("/system.slice/other.service", false)] {
+        let mut world = World::new();
+        world.process(100, "web").fresh(Kind::Net).cgroup("/system.slice/web.service");
+        world.process(200, "side").with(100, &[Kind::Net]).cgroup(second);
+        world.serves(100);
+        let judgement = super::judge(&mut world);
+        let remedy = &only(&judgement, "PNS001").remedy;
+        assert_eq!(remedy.ends_with("by its cgroup it is of the unit web.service"), named, "{remedy}");
+    }
+}
