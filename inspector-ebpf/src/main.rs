@@ -57,7 +57,7 @@ macro_rules! event_program {
         ///
         /// # Safety
         ///
-        /// Called by the kernel only, with the arguments of that tracepoint.
+        /// Called by the kernel only, with the arguments of that tracepoint or function.
         #[unsafe(no_mangle)]
         #[unsafe(link_section = $section)]
         pub unsafe extern "C" fn $name(context: *const u64) -> i32 {
@@ -87,6 +87,19 @@ event_program!(
 event_program!(
     /// A system call ends.
     syscall_exit, "tp_btf/sys_exit", event::syscall::exit
+);
+
+event_program!(
+    /// A task calls `setns` or `unshare`. For more than one of the kernel's functions.
+    call_enter, "fentry/call", event::syscall::enter_function
+);
+event_program!(
+    /// It comes back from `setns`.
+    setns_leave, "fexit/setns", event::syscall::leave_setns
+);
+event_program!(
+    /// It comes back from `unshare`.
+    unshare_leave, "fexit/unshare", event::syscall::leave_unshare
 );
 
 /// The helpers that read kernel memory are for GPL-compatible programs only.

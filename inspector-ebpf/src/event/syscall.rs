@@ -1,8 +1,9 @@
 //! Who joins or makes namespaces without becoming a process or a program by it: `setns` and `unshare`, by what was before
 //! the system call and what is after.
 //!
-//! There are two tracepoints for all system calls, and a slower way into the kernel for every task of the machine while
-//! one is attached. So these two are for who asks for them.
+//! The kernel's functions for the two can be watched by themselves (`fentry` and `fexit`), at no cost to anybody else. Where
+//! that is not to be had there are two tracepoints for all system calls, and a slower way into the kernel for every task of
+//! the machine while one is attached: so those are for who asks for them.
 
 use aya_ebpf::{helpers::bpf_get_current_task, macros::map, maps::LruHashMap};
 use inspector_common::{Event, Inodes, Tracked, event_flags};
@@ -33,6 +34,39 @@ fn which(number: u32) -> Option<Event> {
     }
 }
 
+/// One of the kernel's functions for the two begins.
+///
+/// # Safety
+///
+/// `fentry` of such a function.
+#[inline(always)]
+pub unsafe fn enter_function(_: *const u64) {
+    // SAFETY: the task that runs.
+    unsafe { before() }
+}
+
+/// The kernel's function for `setns` ends.
+///
+/// # Safety
+///
+/// `context` is that of `fexit` of this function, which takes one argument.
+#[inline(always)]
+pub unsafe fn leave_setns(context: *const u64) {
+    // SAFETY: the caller's.
+    unsafe { after(Event::Setns, argument(context, 1)) }
+}
+
+/// The kernel's function for `unshare` ends.
+///
+/// # Safety
+///
+/// As for [`leave_setns`].
+#[inline(always)]
+pub unsafe fn leave_unshare(context: *const u64) {
+    // SAFETY: the caller's.
+    unsafe { after(Event::Unshare, argument(context, 1)) }
+}
+
 /// A system call begins.
 ///
 /// # Safety
@@ -43,9 +77,7 @@ pub unsafe fn enter(context: *const u64) {
     // SAFETY: the tracepoint's arguments, and the task that runs.
     unsafe {
         if which(argument(context, 1) as u32).is_some() {
-            let task = bpf_get_current_task();
-            // A failure is told as such: what was before is not known.
-            let _ = BEFORE.insert(&task, &namespaces(task), 0);
+            before();
         }
     }
 }
@@ -57,14 +89,35 @@ pub unsafe fn enter(context: *const u64) {
 /// `context` is that of `tp_btf/sys_exit`.
 #[inline(always)]
 pub unsafe fn exit(context: *const u64) {
-    // SAFETY: the tracepoint's arguments, a field of `pt_regs`, and the task that runs.
+    // SAFETY: the tracepoint's arguments, and a field of `pt_regs`.
     unsafe {
         let Some(registers) = Pointer::new(argument(context, 0) as *mut u8) else { return };
-        let Some(event) = which(Direct::u32(registers, offset!(registers_syscall))) else { return };
+        if let Some(event) = which(Direct::u32(registers, offset!(registers_syscall))) {
+            after(event, argument(context, 1));
+        }
+    }
+}
+
+/// Notes the namespaces of the task that runs.
+#[inline(always)]
+unsafe fn before() {
+    // SAFETY: the task that runs.
+    unsafe {
+        let task = bpf_get_current_task();
+        // A failure is told as such: what was before is not known.
+        let _ = BEFORE.insert(&task, &namespaces(task), 0);
+    }
+}
+
+/// Tells of it if the namespaces of the task that runs have changed.
+#[inline(always)]
+unsafe fn after(event: Event, result: u64) {
+    // SAFETY: the task that runs.
+    unsafe {
         let task = bpf_get_current_task();
         let before = BEFORE.get(&task).copied();
         let _ = BEFORE.remove(&task);
-        if argument(context, 1) != 0 {
+        if result != 0 {
             return;
         }
         let new = namespaces(task);

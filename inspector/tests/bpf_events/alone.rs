@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use inspector::observation::EventKind;
-use inspector::source::bpf::EventConfig;
+use inspector::source::bpf::{EventConfig, EventTier};
 
 use crate::machine::{Child, program_ids, wait_until};
 use crate::{everything, kinds, of, open};
@@ -33,7 +33,7 @@ fn is_role(role: &str) -> bool {
 
 #[test]
 fn nothing_is_left_of_a_reader() {
-    let config = EventConfig { syscalls: true, ..EventConfig::default() };
+    let config = EventConfig { only: Some(EventTier::Syscall), ..EventConfig::default() };
     let reader = open(&config);
     let ids: Vec<u32> = reader.program_ids().into_iter().map(|(_, id)| id).collect();
     if is_role("killed") {
@@ -61,12 +61,21 @@ fn nothing_is_left_of_a_reader() {
 
 #[test]
 fn nothing_slows_system_calls_unless_asked_for() {
-    let names = |syscalls| {
-        let reader = open(&EventConfig { syscalls, ..EventConfig::default() });
-        reader.program_ids().into_iter().map(|(name, _)| name).collect::<Vec<_>>()
+    let names = |syscalls, only| {
+        let reader = open(&EventConfig { syscalls, only, ..EventConfig::default() });
+        let names = reader.program_ids().into_iter().map(|(name, _)| name);
+        (names.collect::<Vec<_>>(), reader.tier(), reader.gaps().len())
     };
-    assert_eq!(names(false), ["process_exit", "process_exec", "process_fork"]);
-    assert_eq!(names(true)[3..], ["syscall_exit", "syscall_enter"]);
+    let taxes = |names: &[&str]| names.iter().any(|name| name.starts_with("syscall_"));
+    let (free, tier, gaps) = names(false, None);
+    assert!(!taxes(&free) && tier != EventTier::Syscall, "{free:?}");
+    assert_eq!(gaps, usize::from(tier != EventTier::Fentry), "why it is not the best one is said");
+    let (seen, tier, gaps) = names(true, None);
+    assert!(taxes(&seen) == (tier == EventTier::Syscall) && tier != EventTier::ForkExec, "{seen:?}");
+    assert_eq!(gaps, usize::from(tier != EventTier::Fentry));
+    let (least, tier, gaps) = names(false, Some(EventTier::ForkExec));
+    assert_eq!(least, ["process_exit", "process_exec", "process_fork"]);
+    assert_eq!((tier, gaps), (EventTier::ForkExec, 0));
 }
 
 /// In a PID namespace of one's own, pids are those of it, and who is outside is nobody.
@@ -93,7 +102,8 @@ fn pids_are_those_of_the_readers_namespace() {
         }
         return;
     }
-    let mut reader = open(&EventConfig { syscalls: true, all_processes: true, ..EventConfig::default() });
+    let mut reader =
+        open(&EventConfig { only: Some(EventTier::Syscall), all_processes: true, ..EventConfig::default() });
     std::thread::sleep(Duration::from_millis(200));
     let child = Child::spawn(libc::CLONE_NEWPID, |code| code, 5);
     let pid = child.pid;

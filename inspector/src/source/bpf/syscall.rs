@@ -22,6 +22,10 @@ pub enum Attach {
     Iterator,
     /// At a tracepoint, with pointers that the verifier knows the types of.
     Tracepoint,
+    /// Where one of the kernel's functions begins (`fentry`).
+    Entry,
+    /// Where one of the kernel's functions ends (`fexit`).
+    Exit,
 }
 
 impl Attach {
@@ -29,6 +33,8 @@ impl Attach {
         match self {
             Self::Iterator => bpf_attach_type::BPF_TRACE_ITER,
             Self::Tracepoint => bpf_attach_type::BPF_TRACE_RAW_TP,
+            Self::Entry => bpf_attach_type::BPF_TRACE_FENTRY,
+            Self::Exit => bpf_attach_type::BPF_TRACE_FEXIT,
         }
     }
 }
@@ -41,7 +47,8 @@ pub struct TracingProgram<'a> {
     pub name: &'a str,
     pub instructions: &'a [bpf_insn],
     pub license: &'a CStr,
-    /// The BTF id of the kernel's function that stands for what is iterated over, or of the tracepoint's type.
+    /// The BTF id of the kernel's function, be it the one that stands for what is iterated over, or of the tracepoint's
+    /// type.
     pub target: u32,
     /// If it has several.
     pub functions: Option<Functions<'a>>,
@@ -110,11 +117,11 @@ pub fn link(program: BorrowedFd<'_>) -> Result<OwnedFd> {
     unsafe { make("bpf_link_create", bpf_cmd::BPF_LINK_CREATE, &mut attributes) }
 }
 
-/// Has a loaded program called at its tracepoint, for as long as what this gives is open.
+/// Has a loaded program called at its tracepoint or function, for as long as what this gives is open.
 pub fn attach(program: BorrowedFd<'_>) -> Result<OwnedFd> {
     let mut attributes = zeroed();
     attributes.raw_tracepoint.prog_fd = number(program);
-    // SAFETY: no addresses: the program knows the tracepoint.
+    // SAFETY: no addresses: the program knows where.
     unsafe { make("bpf_raw_tracepoint_open", bpf_cmd::BPF_RAW_TRACEPOINT_OPEN, &mut attributes) }
 }
 

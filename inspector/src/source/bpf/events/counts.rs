@@ -26,8 +26,9 @@ pub struct EventCounts {
     pub lost_by_cpu: Vec<u64>,
     /// Processes whose death will not be told: there was no room to note them, in the kernel or from here.
     pub untracked: u64,
-    /// Times that the kernel did not run a program because it was running already, where it says so (from Linux
-    /// 5.12): each may be an event.
+    /// Times that the kernel did not run a program because another task was within it on that processor:
+    /// each may have been an event. Only from Linux 5.12 does it say so; only from 7.0 does it let another task come in
+    /// between at all.
     pub missed: u64,
     /// Records that arrived and made no sense.
     pub undecodable: u64,

@@ -19,7 +19,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::time::{Duration, Instant};
 
 use aya::maps::{HashMap, Map, MapData, MapError, PerCpuArray, RingBuf};
-use inspector_common::{EventRecord, EventSettings, MISSING};
+use inspector_common::{EventRecord, EventSettings};
 use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
 
@@ -53,9 +53,11 @@ pub enum Wake {
 pub struct EventConfig {
     /// Every fork of a process, every exec and exit, whatever their namespaces.
     pub all_processes: bool,
-    /// The tracepoints of system calls may be attached, so that `setns` and `unshare` are seen: while they are, every
-    /// system call of the machine takes longer.
+    /// Where the kernel's functions for `setns` and `unshare` cannot be watched, the tracepoints of system calls may be: while
+    /// those are attached, every system call of the machine takes longer.
     pub syscalls: bool,
+    /// This tier or none.
+    pub only: Option<EventTier>,
     /// When the reader is woken.
     pub wake: Wake,
     /// Room for events that wait to be read, in bytes. Rounded up to what the kernel takes.
@@ -69,6 +71,7 @@ impl Default for EventConfig {
         Self {
             all_processes: false,
             syscalls: false,
+            only: None,
             wake: Wake::Sampled { watermark: 256 << 10, tick: Duration::from_millis(20) },
             ring_bytes: 1 << 20,
             tracked: 16 << 10,
@@ -115,16 +118,10 @@ impl EventReader {
         };
 
         let start = Instant::now();
-        let tier = if config.syscalls { EventTier::Syscall } else { EventTier::ForkExec };
-        let programs = tier.programs();
-        let kernel = Kernel::read(reader_level, &programs)?;
-        if tier == EventTier::Syscall && kernel.layout.registers_syscall == MISSING {
-            let what =
-                "the tracepoints of system calls are not for this processor, whose registers are unknown";
-            return Err(BpfError::Load(what.to_owned()));
-        }
+        let tiers = tiers(config);
+        let mut kernel = Kernel::read(reader_level, &tiers)?;
         let resolved = Instant::now();
-        let names: Vec<_> = programs.iter().map(|program| program.name).collect();
+        let names = attach::names(&tiers);
         let ring_bytes = ring_bytes(config.ring_bytes);
         let settings = settings(config, reader_namespace, kernel.exit_tells_group_dead);
         let mut programs = Programs::new(
@@ -138,9 +135,10 @@ impl EventReader {
             },
         )?;
         let prepared = Instant::now();
-        let attached = kernel.attach(&programs)?;
+        let (tier, attached) = kernel.attach(&programs)?;
         log::debug!(
-            "{names:?}: the kernel's types took {:?}, the maps {:?}, the verifier {:?}",
+            "events by {}: the kernel's types took {:?}, the maps {:?}, the verifier {:?}",
+            tier.name(),
             resolved - start,
             prepared - resolved,
             prepared.elapsed()
@@ -174,7 +172,7 @@ impl EventReader {
         self.tier
     }
 
-    /// What this kernel cannot tell.
+    /// What this kernel cannot tell, and why `setns` and `unshare` are not seen in a better way.
     #[must_use]
     pub fn gaps(&self) -> &[Gap] {
         &self.gaps
@@ -291,6 +289,15 @@ fn reader_place(context: &Context) -> Result<(u32, u32), BpfError> {
     match (level, u32::try_from(inode)) {
         (Some(level), Ok(inode)) => Ok((level, inode)),
         _ => Err(unknown("this process is not among the tasks".to_owned())),
+    }
+}
+
+/// In the order in which they are tried.
+fn tiers(config: &EventConfig) -> Vec<EventTier> {
+    match (config.only, config.syscalls) {
+        (Some(only), _) => vec![only],
+        (None, true) => vec![EventTier::Fentry, EventTier::Syscall, EventTier::ForkExec],
+        (None, false) => vec![EventTier::Fentry, EventTier::ForkExec],
     }
 }
 
