@@ -32,7 +32,9 @@ layout! {
     /// Depth of the reader's PID namespace; `MISSING` where user space cannot know it, and the program asks.
     reader_level,
     task_flags,
+    task_tgid,
     task_exit_state,
+    task_exit_code,
     /// `__state`; before Linux 5.14 `state`, a long, of which the low half is read.
     task_state,
     task_start_boottime,
@@ -45,6 +47,9 @@ layout! {
     task_signal,
     task_cgroups,
     signal_nr_threads,
+    signal_live,
+    signal_flags,
+    signal_group_exit_code,
     cred_uid,
     cred_user_ns,
     pid_level,
@@ -95,4 +100,6 @@ layout! {
     kernfs_id,
     kernfs_parent,
     kernfs_name,
+    /// Where a system call's number is among the registers; `MISSING` where this program does not know the processor.
+    registers_syscall,
 }

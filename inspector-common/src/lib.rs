@@ -1,13 +1,15 @@
 #![no_std]
-//! What the kernel side and the user side of inspector agree on: the records that the iterator writes, and the
-//! layout of kernel structures that user space resolves and the programs read.
+//! What the kernel side and the user side of inspector agree on: the records that the iterator and the event programs
+//! write, and the layout of kernel structures that user space resolves and the programs read.
 //!
 //! Plain data of fixed layout, asserted at compile time; no logic, no `std`, no dependency. Any change to a
 //! layout in here changes [`ABI`].
 
+mod event;
 mod layout;
 mod record;
 
+pub use event::{EVENT_NAME_LEN, Event, EventRecord, EventSettings, Tracked, counter, event_flags};
 pub use layout::{Layout, MISSING};
 pub use record::{
     CGROUP_HEADER_LEN, CgroupRecord, EndRecord, Header, Hierarchy, Inodes, NAME_LEN, NamespaceKind,
@@ -16,7 +18,7 @@ pub use record::{
 
 /// The version of everything in this crate. Each record carries it, and so does the object itself (see
 /// [`IDENTITY`]), so a program and an object of different builds refuse each other.
-pub const ABI: u16 = 2;
+pub const ABI: u16 = 3;
 
 /// What opens the object's identity, a line of text in its read-only data:
 /// `inspector-bpf abi=1 source=<sha256 of the kernel side's sources, or ->` and a NUL.

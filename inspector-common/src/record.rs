@@ -16,6 +16,8 @@ pub mod kind {
     pub const END: u16 = 3;
     /// A [`super::NamespaceRecord`].
     pub const NAMESPACE: u16 = 4;
+    /// A [`crate::EventRecord`].
+    pub const EVENT: u16 = 5;
 }
 
 /// The bits of [`TaskRecord::flags`].

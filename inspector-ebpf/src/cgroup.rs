@@ -70,6 +70,26 @@ pub unsafe fn id(cgroup: Option<Cgroup>) -> u64 {
     }
 }
 
+/// The address of a cgroup's own name; 0 for none.
+///
+/// # Safety
+///
+/// It comes from [`of_task`].
+#[inline(always)]
+pub unsafe fn name(cgroup: Option<Cgroup>) -> u64 {
+    match cgroup {
+        // SAFETY: a `kernfs_node`.
+        Some(cgroup) => unsafe { Probe::u64(cgroup.node, offset!(kernfs_name)) },
+        None => 0,
+    }
+}
+
+/// Whether there is one, and it is not the root of its hierarchy.
+#[inline(always)]
+pub fn is_below_root(cgroup: Option<Cgroup>) -> bool {
+    cgroup.is_some_and(|cgroup| cgroup.level != 0)
+}
+
 /// Notes where the paths to write begin. One that is too deep is flagged, and not written at all: half a path
 /// would pass for a whole one with the tasks that come after.
 #[inline(always)]

@@ -1,8 +1,10 @@
 #![no_std]
 #![no_main]
-//! The kernel side: the task iterator, and the only reads of kernel memory.
+// Rust has no atomic addition for this target. (What compiles it knows this feature: `build-std` takes as much.)
+#![feature(asm_experimental_arch)]
+//! The kernel side: the task iterator, the event programs, and the only reads of kernel memory.
 //!
-//! Two programs of one source. `tasks_direct` loads the fields of a task by plain loads, through pointers that the
+//! The iterator is two programs of one source. `tasks_direct` loads the fields of a task by plain loads, through pointers that the
 //! verifier has types for; `tasks_probe` asks the helper `bpf_probe_read_kernel` for every byte, and is for kernels whose
 //! verifier refuses the first. User space tries them in that order. Both ask the helper where a pointer is followed but
 //! for the two on the way of every task (`nsproxy` and `thread_pid`): for each pointer that is loaded from a trusted one
@@ -14,6 +16,7 @@
 
 mod cgroup;
 mod context;
+mod event;
 mod memory;
 mod namespace;
 mod output;
@@ -46,6 +49,45 @@ pub unsafe extern "C" fn tasks_probe(context: *mut Context) -> i32 {
     // SAFETY: the kernel's context.
     unsafe { task::show::<Probe>(context) }
 }
+
+/// An event program.
+macro_rules! event_program {
+    ($(#[$doc:meta])* $name:ident, $section:literal, $body:path) => {
+        $(#[$doc])*
+        ///
+        /// # Safety
+        ///
+        /// Called by the kernel only, with the arguments of that tracepoint.
+        #[unsafe(no_mangle)]
+        #[unsafe(link_section = $section)]
+        pub unsafe extern "C" fn $name(context: *const u64) -> i32 {
+            // SAFETY: the kernel's context.
+            unsafe { $body(context) };
+            0
+        }
+    };
+}
+
+event_program!(
+    /// A task is made.
+    process_fork, "tp_btf/sched_process_fork", event::fork
+);
+event_program!(
+    /// A process becomes another program.
+    process_exec, "tp_btf/sched_process_exec", event::exec
+);
+event_program!(
+    /// A thread ends.
+    process_exit, "tp_btf/sched_process_exit", event::exit
+);
+event_program!(
+    /// A system call begins.
+    syscall_enter, "tp_btf/sys_enter", event::syscall::enter
+);
+event_program!(
+    /// A system call ends.
+    syscall_exit, "tp_btf/sys_exit", event::syscall::exit
+);
 
 /// The helpers that read kernel memory are for GPL-compatible programs only.
 #[unsafe(no_mangle)]

@@ -4,6 +4,7 @@ use aya_ebpf::helpers::bpf_get_current_task;
 use inspector_common::{MISSING, PID_LEVELS};
 
 use crate::{
+    event::setting,
     memory::{Memory, Pointer, Probe, offset},
     output,
 };
@@ -35,6 +36,23 @@ pub unsafe fn innermost<M: Memory>(pid: Pointer) -> Innermost {
             0 => entry::<M>(pid, 0),
             _ => entry::<Probe>(pid, level),
         }
+    }
+}
+
+/// Depth, number and inode of the innermost PID namespace of a `struct pid`, by its address; zeros for none.
+///
+/// # Safety
+///
+/// `pid` is the address of a `struct pid` (or 0).
+#[inline(always)]
+pub unsafe fn innermost_numbers(pid: u64) -> (u32, u32, u32) {
+    // SAFETY: `numbers` has an element for each level up to the pid's own, and each a namespace.
+    unsafe {
+        let level = Probe::u32_or_0(pid, offset!(pid_level));
+        let at = slot(level);
+        let namespace = Probe::u64_or_0(pid, at + offset!(upid_ns));
+        let number = Probe::u32_or_0(pid, at + offset!(upid_nr));
+        (level, number, Probe::u32_or_0(namespace, offset!(pid_inum)))
     }
 }
 
@@ -117,4 +135,26 @@ pub unsafe fn seen_by_reader(pid: u64, reader_level: u32) -> u32 {
         }
         Probe::u32_or_0(pid, slot(reader_level) + offset!(upid_nr))
     }
+}
+
+/// The number of a `struct pid` as the reader sees it, for events, which happen to everybody: 0 for who is outside the
+/// reader's PID namespace, and if there is none.
+///
+/// # Safety
+///
+/// As for [`seen_by_reader`]; and the reader's level is known.
+#[inline(always)]
+pub unsafe fn seen(pid: u64) -> u32 {
+    let level = offset!(reader_level);
+    if level != 0 {
+        // SAFETY: fields of `pid` and of a namespace: of another, where there are not so many levels, whose inode is not
+        // the reader's; the next lines look at the depth.
+        let namespace = unsafe { Probe::u64_or_0(pid, slot(level) + offset!(upid_ns)) };
+        // SAFETY: as above.
+        if unsafe { Probe::u32_or_0(namespace, offset!(pid_inum)) } != setting!(reader_namespace) {
+            return 0;
+        }
+    }
+    // SAFETY: the caller's.
+    unsafe { seen_by_reader(pid, level) }
 }

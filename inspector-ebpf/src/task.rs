@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// `PF_KTHREAD` of `task_struct.flags`, the same in every kernel.
-const PF_KTHREAD: u32 = 0x0020_0000;
+pub const PF_KTHREAD: u32 = 0x0020_0000;
 
 /// The places of kinds in `Inodes`, of those that `nsproxy` does not lead to.
 const PID: usize = inspector_common::NamespaceKind::Pid as usize;

@@ -7,6 +7,7 @@
 mod cost;
 mod credentials;
 mod declared;
+mod event;
 mod ignore;
 mod kind;
 mod namespace;
@@ -19,6 +20,7 @@ pub use declared::{
     Declaration, DeclaredContainer, DeclaredPod, DeclaredRole, Infra, Mount, MountKind, Origin, Runtime,
     RuntimeState, SandboxNamespace,
 };
+pub use event::{EventCgroup, EventKind, ExitStatus, KernelEvent, NamespaceSet, TaskRef};
 pub use ignore::{IGNORE, IGNORE_REASON, Ignore, IgnoreKeys};
 pub use kind::{HostNamespaces, Inodes, Kind};
 pub use namespace::{Handle, NamespaceFact, Pin, Via};

@@ -91,6 +91,15 @@ pub struct Field {
     pub size: u32,
 }
 
+/// A tracepoint, as the kernel's types have it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tracepoint {
+    /// The id of its type.
+    pub id: u32,
+    /// How many arguments programs are given.
+    pub arguments: usize,
+}
+
 impl<'a> Btf<'a> {
     /// Reads the index of all types.
     pub fn parse(blob: &'a [u8]) -> Result<Self, BtfError> {
@@ -146,9 +155,31 @@ impl<'a> Btf<'a> {
     /// The id of a function.
     #[must_use]
     pub fn function(&self, name: &str) -> Option<u32> {
+        self.id(kind::FUNC, |found| self.is_named(found, name))
+    }
+
+    /// What programs on a tracepoint are attached to.
+    #[must_use]
+    pub fn tracepoint(&self, name: &str) -> Option<Tracepoint> {
+        const PREFIX: &str = "btf_trace_";
+        let id = self.id(kind::TYPEDEF, |found| {
+            self.string(found).and_then(|found| found.strip_prefix(PREFIX.as_bytes()))
+                == Some(name.as_bytes())
+        })?;
+        // Of a pointer to a function, the first parameter of which is for the kernel itself.
+        let pointer = self.by_id(self.by_id(id)?.size_or_type)?;
+        let function = self.by_id(pointer.size_or_type)?;
+        if pointer.kind() != kind::PTR || function.kind() != kind::FUNC_PROTO {
+            return None;
+        }
+        Some(Tracepoint { id, arguments: function.members().checked_sub(1)? })
+    }
+
+    /// The id of the first type of this kind that has such a name.
+    fn id(&self, kind: u32, is_wanted: impl Fn(u32) -> bool) -> Option<u32> {
         let index = self.starts.iter().position(|start| {
             type_at(self.types, *start as usize)
-                .is_some_and(|found| found.kind() == kind::FUNC && self.is_named(found.name, name))
+                .is_some_and(|found| found.kind() == kind && is_wanted(found.name))
         })?;
         u32::try_from(index + 1).ok()
     }
@@ -237,6 +268,10 @@ impl<'a> Btf<'a> {
     fn by_id(&self, type_id: u32) -> Option<Type> {
         let start = *self.starts.get((type_id as usize).checked_sub(1)?)?;
         type_at(self.types, start as usize)
+    }
+
+    fn string(&self, at: u32) -> Option<&[u8]> {
+        self.strings.get(at as usize..)?.split(|byte| *byte == 0).next()
     }
 
     fn is_named(&self, at: u32, name: &str) -> bool {
@@ -356,6 +391,9 @@ mod tests {
         b.structure("endless", kind::STRUCT, false, &[("spin", 11, 0), ("", 12, 0)]); // 13
         b.push("", kind::FUNC_PROTO, false, 0, 1, &[0, 8]); // 14
         b.push("task", kind::FUNC, false, 14, 1, &[]); // 15: of the same name as a structure
+        b.push("", kind::PTR, false, 14, 0, &[]); // 16
+        b.push("btf_trace_told", kind::TYPEDEF, false, 16, 0, &[]); // 17
+        b.push("btf_trace_untold", kind::TYPEDEF, false, 11, 0, &[]); // 18: of no function
         b.finish()
     }
 
@@ -378,6 +416,10 @@ mod tests {
         assert_eq!(btf.enumerator("ids", "eight"), None);
         assert_eq!(btf.function("task"), Some(15));
         assert_eq!(btf.function("ids"), None);
+        assert_eq!(btf.tracepoint("told"), Some(Tracepoint { id: 17, arguments: 0 }));
+        for absent in ["untold", "tol", "toldd", ""] {
+            assert_eq!(btf.tracepoint(absent), None, "{absent:?}");
+        }
         assert_eq!(btf.field("endless", "spin"), None, "a typedef of itself");
         assert_eq!(btf.field("endless", "nothing"), None, "a structure within itself");
     }
@@ -392,6 +434,7 @@ mod tests {
                     btf.enumerator("ids", "two"),
                     btf.field("endless", "x"),
                     btf.function("task"),
+                    btf.tracepoint("told"),
                 );
             }
         };
@@ -418,5 +461,6 @@ mod tests {
         assert!(btf.starts.len() > 10_000);
         assert_eq!(btf.field("task_struct", "comm").unwrap().size, 16);
         assert_eq!(btf.field("upid", "nr"), Some(Field { offset: 0, size: 4 }));
+        assert_eq!(btf.tracepoint("sched_process_fork").unwrap().arguments, 2);
     }
 }

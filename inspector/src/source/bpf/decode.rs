@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 
 use inspector_common::{
-    ABI, CGROUP_HEADER_LEN, EndRecord, Hierarchy, Inodes, NamespaceRecord, TASK_HEADER_LEN, TaskRecord,
-    flags, kind,
+    ABI, CGROUP_HEADER_LEN, EndRecord, Hierarchy, NamespaceRecord, TASK_HEADER_LEN, TaskRecord, flags, kind,
 };
 use thiserror::Error;
 
-use crate::observation::{self, Gap, Kind, NamespaceFact, Task};
+use super::fields::{Fields, inodes, text};
+use crate::observation::{Gap, Kind, NamespaceFact, Task};
 use crate::source::TaskScan;
 
 /// What is wrong with the iterator's output. Each means that tasks are missing.
@@ -41,29 +41,6 @@ pub enum DecodeError {
         /// By this side.
         read: u64,
     },
-}
-
-/// Reads numbers one after another.
-struct Fields<'a>(&'a [u8]);
-
-impl Fields<'_> {
-    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (head, rest) = self.0.split_first_chunk()?;
-        self.0 = rest;
-        Some(*head)
-    }
-
-    fn u16(&mut self) -> Option<u16> {
-        Some(u16::from_ne_bytes(self.take()?))
-    }
-
-    fn u32(&mut self) -> Option<u32> {
-        Some(u32::from_ne_bytes(self.take()?))
-    }
-
-    fn u64(&mut self) -> Option<u64> {
-        Some(u64::from_ne_bytes(self.take()?))
-    }
 }
 
 /// A cgroup, by hierarchy and id.
@@ -187,32 +164,19 @@ fn task(fields: &mut Fields<'_>) -> Option<Found> {
     let flags = fields.u32()?;
     let (level, pid_inside, threads) = (fields.u32()?, fields.u32()?, fields.u32()?);
     let (uid, user_namespace_owner) = (fields.u32()?, fields.u32()?);
-    let inodes = Inodes {
-        mnt: fields.u32()?,
-        uts: fields.u32()?,
-        ipc: fields.u32()?,
-        pid: fields.u32()?,
-        net: fields.u32()?,
-        user: fields.u32()?,
-        cgroup: fields.u32()?,
-        time: fields.u32()?,
-        pid_for_children: fields.u32()?,
-        time_for_children: fields.u32()?,
-    };
-    let comm: [u8; 16] = fields.take()?;
-    let comm = comm.split(|byte| *byte == 0).next().unwrap_or_default();
+    let inodes = inodes(fields)?;
+    let comm = text(&fields.take::<16>()?);
     let state = fields.u32()?;
     let mut pids_below = Vec::with_capacity(fields.0.len() / size_of::<u32>());
     while !fields.0.is_empty() {
         pids_below.push(fields.u32()?);
     }
-    let known = |inode| (inode != 0).then_some(inode);
     let task = Task {
         pid,
         tgid,
         parent,
         start_boottime_ns,
-        comm: String::from_utf8_lossy(comm).into_owned(),
+        comm,
         uid: Some(uid),
         kernel_thread: flags & flags::KERNEL_THREAD != 0,
         // Past the point of leaving its namespaces there is no way back: what little is left of it is a zombie's.
@@ -223,18 +187,9 @@ fn task(fields: &mut Fields<'_>) -> Option<Found> {
         pids_below,
         state: Some(letter(state)),
         pid_inside: Some(pid_inside),
-        namespaces: observation::Inodes::from_iter([
-            (Kind::Mnt, inodes.mnt),
-            (Kind::Uts, inodes.uts),
-            (Kind::Ipc, inodes.ipc),
-            (Kind::Pid, inodes.pid),
-            (Kind::Net, inodes.net),
-            (Kind::User, inodes.user),
-            (Kind::Cgroup, inodes.cgroup),
-            (Kind::Time, inodes.time),
-        ]),
-        pid_for_children: known(inodes.pid_for_children),
-        time_for_children: known(inodes.time_for_children),
+        namespaces: inodes.namespaces,
+        pid_for_children: inodes.pid_for_children,
+        time_for_children: inodes.time_for_children,
         user_namespace_owner: Some(user_namespace_owner),
         cgroup: None,
         cgroup_id: None,

@@ -76,6 +76,9 @@ pub enum BpfError {
     /// Reading the iterator failed.
     #[error("reading the task iterator: {0}")]
     Read(#[source] io::Error),
+    /// Waiting for events failed.
+    #[error("waiting for the kernel's events: {0}")]
+    Events(#[source] io::Error),
     /// Time was up.
     #[error("the task iterator did not end in time")]
     Late,

@@ -13,9 +13,9 @@ use rustix::event::{PollFd, PollFlags, poll};
 use super::btf::Btf;
 use super::decode::decode;
 use super::error::{BpfError, classify};
-use super::program::Programs;
+use super::program::{Programs, Wanted};
 use super::subprograms::Subprograms;
-use super::syscall::{self, IteratorProgram};
+use super::syscall::{self, Attach, TracingProgram};
 use super::verify::verify;
 use super::vmlinux::{self, Vmlinux};
 use super::{object, offsets, preconditions};
@@ -103,7 +103,15 @@ impl Reader {
         let start = Instant::now();
         let kernel = Kernel::read(reader_level)?;
         let resolved = Instant::now();
-        let programs = Programs::new(object, &kernel.layout, log::log_enabled!(log::Level::Warn))?;
+        let names: Vec<_> = variants.iter().map(|variant| variant.program()).collect();
+        let wanted = Wanted {
+            programs: &names,
+            layout: &kernel.layout,
+            events: None,
+            entries: &[],
+            logged: log::log_enabled!(log::Level::Warn),
+        };
+        let programs = Programs::new(object, &wanted)?;
         let prepared = Instant::now();
         let (variant, program) = verify_first_of(&programs, variants, kernel.target)?;
         log::debug!(
@@ -157,6 +165,20 @@ impl Reader {
     }
 }
 
+/// Has the kernel verify one of the programs.
+pub fn load(
+    programs: &Programs,
+    name: &'static str,
+    attach: Attach,
+    target: u32,
+) -> Result<OwnedFd, BpfError> {
+    let missing = || BpfError::Load(format!("the object has no program {name}"));
+    let (instructions, license) = programs.find(name).ok_or_else(missing)?;
+    let subprograms = Subprograms::describe(instructions).map_err(|error| classify(&error))?;
+    let functions = subprograms.as_ref().map(Subprograms::functions);
+    verify(TracingProgram { attach, name, instructions, license, target, functions })
+}
+
 /// Has the kernel verify the programs in turn until it takes one.
 fn verify_first_of(
     programs: &Programs,
@@ -166,11 +188,7 @@ fn verify_first_of(
     let mut refused = BpfError::Load("no program is asked for".to_owned());
     for &variant in variants {
         let name = variant.program();
-        let missing = || BpfError::Load(format!("the object has no program {name}"));
-        let (instructions, license) = programs.find(name).ok_or_else(missing)?;
-        let subprograms = Subprograms::describe(instructions).map_err(|error| classify(&error))?;
-        let functions = subprograms.as_ref().map(Subprograms::functions);
-        match verify(IteratorProgram { name, instructions, license, target, functions }) {
+        match load(programs, name, Attach::Iterator, target) {
             Err(BpfError::Refused { reason }) => {
                 log::debug!("{name} was refused: {reason}");
                 refused = BpfError::Refused { reason };

@@ -5,6 +5,9 @@
 //! works here. It tells of every task in
 //! full or fails; falling back on /proc is the caller's business.
 //!
+//! `events` is the other use of the same object: programs that tell of forks, execs, exits and, where asked for, of setns and
+//! unshare as they happen.
+//!
 //! Where it can differ from the reader of /proc, for the same moment:
 //!
 //! * The cgroup is that of v1's `pids` hierarchy, or of v2; /proc also knows v1's `name=systemd`, which has no
@@ -17,6 +20,8 @@
 mod btf;
 mod decode;
 mod error;
+mod events;
+mod fields;
 mod load;
 mod object;
 mod offsets;
@@ -33,6 +38,7 @@ use super::{Context, TaskScan};
 pub use btf::BtfError;
 pub use decode::DecodeError;
 pub use error::BpfError;
+pub use events::{EventConfig, EventCounts, EventDecodeError, EventReader, EventTier, Tally, Wake};
 pub use load::{Reader, Variant};
 pub use object::{Identity, SOURCE_SHA256, identity, is_built_in};
 pub use offsets::LayoutError;

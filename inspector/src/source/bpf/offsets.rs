@@ -35,18 +35,12 @@ const NUMBER: u32 = 4;
 const POINTER: u32 = 8;
 const LONG: u32 = 8;
 
-/// Resolves all of them. What an old kernel, or one built without it, may lack is a gap.
+/// Resolves all that the iterator needs. What an old kernel, or one built without it, may lack is a gap.
 pub fn resolve(btf: &Btf<'_>, reader_level: Option<u32>) -> Result<(Layout, Vec<Gap>), LayoutError> {
     let any = |structure: &'static str, field: &'static str| {
         btf.field(structure, field).ok_or(LayoutError::Missing { structure, field })
     };
-    let need = |structure: &'static str, field: &'static str, expected: u32| {
-        let found = any(structure, field)?;
-        if found.size != expected {
-            return Err(LayoutError::Size { structure, field, found: found.size, expected });
-        }
-        Ok(found.offset)
-    };
+    let need = |structure, field, expected| need(btf, structure, field, expected);
     let task = |field, size| need("task_struct", field, size);
     let nsproxy = |field| need("nsproxy", field, POINTER);
     let inum = |structure| need(structure, "ns.inum", NUMBER);
@@ -140,6 +134,35 @@ pub fn resolve(btf: &Btf<'_>, reader_level: Option<u32>) -> Result<(Layout, Vec<
         ));
     }
     Ok((layout, gaps))
+}
+
+/// Resolves what the event programs need besides.
+pub fn add_events(btf: &Btf<'_>, layout: &mut Layout) -> Result<(), LayoutError> {
+    let need = |structure, field, expected| need(btf, structure, field, expected);
+    layout.task_tgid = need("task_struct", "tgid", NUMBER)?;
+    layout.task_exit_code = need("task_struct", "exit_code", NUMBER)?;
+    layout.signal_live = need("signal_struct", "live.counter", NUMBER)?;
+    layout.signal_flags = need("signal_struct", "flags", NUMBER)?;
+    layout.signal_group_exit_code = need("signal_struct", "group_exit_code", NUMBER)?;
+    layout.registers_syscall = match std::env::consts::ARCH {
+        "x86_64" => need("pt_regs", "orig_ax", LONG)?,
+        "aarch64" => need("pt_regs", "syscallno", NUMBER)?,
+        _ => MISSING,
+    };
+    Ok(())
+}
+
+fn need(
+    btf: &Btf<'_>,
+    structure: &'static str,
+    field: &'static str,
+    expected: u32,
+) -> Result<u32, LayoutError> {
+    let found = btf.field(structure, field).ok_or(LayoutError::Missing { structure, field })?;
+    if found.size != expected {
+        return Err(LayoutError::Size { structure, field, found: found.size, expected });
+    }
+    Ok(found.offset)
 }
 
 /// The slot of the `pids` controller in `css_set.subsys`.

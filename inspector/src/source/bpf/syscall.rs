@@ -15,14 +15,33 @@ use aya_obj::generated::{
 
 type Result<T> = std::result::Result<T, SyscallError>;
 
-/// A program of type iterator.
+/// How a program comes to be called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attach {
+    /// For each that an iterator comes to.
+    Iterator,
+    /// At a tracepoint, with pointers that the verifier knows the types of.
+    Tracepoint,
+}
+
+impl Attach {
+    const fn kernels(self) -> bpf_attach_type {
+        match self {
+            Self::Iterator => bpf_attach_type::BPF_TRACE_ITER,
+            Self::Tracepoint => bpf_attach_type::BPF_TRACE_RAW_TP,
+        }
+    }
+}
+
+/// A program of type tracing.
 #[derive(Clone, Copy)]
-pub struct IteratorProgram<'a> {
+pub struct TracingProgram<'a> {
+    pub attach: Attach,
     /// Of which the kernel keeps the first 15 bytes.
     pub name: &'a str,
     pub instructions: &'a [bpf_insn],
     pub license: &'a CStr,
-    /// The BTF id of the kernel's function that stands for what is iterated over.
+    /// The BTF id of the kernel's function that stands for what is iterated over, or of the tracepoint's type.
     pub target: u32,
     /// If it has several.
     pub functions: Option<Functions<'a>>,
@@ -38,7 +57,7 @@ pub struct Functions<'a> {
 }
 
 /// Has the kernel verify a program. An empty `log` asks for none; else it ends with what the verifier said last.
-pub fn load(program: IteratorProgram<'_>, log: &mut [u8]) -> Result<OwnedFd> {
+pub fn load(program: TracingProgram<'_>, log: &mut [u8]) -> Result<OwnedFd> {
     /// The steps of the last path, and statistics.
     const LOG_LEVEL: u32 = 1 | 4;
     #[expect(clippy::cast_possible_truncation, reason = "two numbers")]
@@ -47,7 +66,7 @@ pub fn load(program: IteratorProgram<'_>, log: &mut [u8]) -> Result<OwnedFd> {
     // SAFETY: of a union of plain integers any part may be looked at.
     let load = unsafe { &mut attributes.__bindgen_anon_3 };
     load.prog_type = bpf_prog_type::BPF_PROG_TYPE_TRACING as u32;
-    load.expected_attach_type = bpf_attach_type::BPF_TRACE_ITER as u32;
+    load.expected_attach_type = program.attach.kernels() as u32;
     load.attach_btf_id = program.target;
     load.insns = program.instructions.as_ptr() as u64;
     load.insn_cnt = length_of(program.instructions);
@@ -89,6 +108,14 @@ pub fn link(program: BorrowedFd<'_>) -> Result<OwnedFd> {
     attributes.link_create.attach_type = bpf_attach_type::BPF_TRACE_ITER as u32;
     // SAFETY: no addresses.
     unsafe { make("bpf_link_create", bpf_cmd::BPF_LINK_CREATE, &mut attributes) }
+}
+
+/// Has a loaded program called at its tracepoint, for as long as what this gives is open.
+pub fn attach(program: BorrowedFd<'_>) -> Result<OwnedFd> {
+    let mut attributes = zeroed();
+    attributes.raw_tracepoint.prog_fd = number(program);
+    // SAFETY: no addresses: the program knows the tracepoint.
+    unsafe { make("bpf_raw_tracepoint_open", bpf_cmd::BPF_RAW_TRACEPOINT_OPEN, &mut attributes) }
 }
 
 /// Begins a reading.

@@ -7,10 +7,10 @@ use rustix::io::Errno;
 
 use super::error::{BpfError, classify};
 use super::preconditions;
-use super::syscall::{self, IteratorProgram};
+use super::syscall::{self, TracingProgram};
 
 /// Has the kernel verify a program. Why it refuses is asked in a second try: to write it down takes its time.
-pub fn verify(program: IteratorProgram<'_>) -> Result<OwnedFd, BpfError> {
+pub fn verify(program: TracingProgram<'_>) -> Result<OwnedFd, BpfError> {
     /// The verifier minds signals: whoever gets one at that moment may try again.
     const TRIES: u32 = 5;
     /// A log that is too short ends the try (and before Linux 6.4 at its beginning). The last is as long as the
@@ -84,7 +84,8 @@ mod tests {
         let target = Btf::parse(&blob).unwrap().function("bpf_iter_task").unwrap();
         let ask = |code: &[u8]| {
             let instructions = aya_obj::copy_instructions(code).unwrap();
-            verify(IteratorProgram {
+            verify(TracingProgram {
+                attach: syscall::Attach::Iterator,
                 name: "a_name_that_is_too_long",
                 instructions: &instructions,
                 license: c"GPL",

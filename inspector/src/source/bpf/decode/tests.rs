@@ -101,7 +101,7 @@ fn every_field_arrives_where_it_belongs() {
         pid_inside: Some(7),
         pids_below: vec![9, 7],
         state: Some('S'),
-        namespaces: observation::Inodes::from_iter(Kind::ALL.into_iter().zip(11..=18)),
+        namespaces: crate::observation::Inodes::from_iter(Kind::ALL.into_iter().zip(11..=18)),
         pid_for_children: Some(19),
         time_for_children: Some(20),
         user_namespace_owner: Some(1001),

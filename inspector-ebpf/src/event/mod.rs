@@ -1,0 +1,236 @@
+//! The event programs: which of all that happens is told, and when a process's death will be.
+//!
+//! On a busy node tens of thousands of processes come and go each second, and hardly one of them changes a namespace.
+//! So what is asked of every fork and every exit is a handful of plain loads, through the pointers that the verifier has
+//! types for; all else happens for what is told only, by the helper.
+//!
+//! There is no state between two events but the maps of [`tracked`] and [`syscall`].
+
+mod record;
+mod ring;
+pub mod syscall;
+mod tracked;
+
+use core::ptr::read_volatile;
+
+use inspector_common::{Event, EventSettings, Inodes, Tracked, event_flags};
+
+use crate::memory::{Direct, Memory as _, Pointer, Probe, address, offset};
+use crate::pid;
+use record::{Told, namespaces};
+
+/// Overwritten by user space before loading, then frozen.
+#[unsafe(no_mangle)]
+pub static EVENT_SETTINGS: EventSettings = EventSettings::UNSET;
+
+/// A number out of [`EVENT_SETTINGS`].
+macro_rules! setting {
+    ($($field:tt)*) => {
+        $crate::memory::frozen(&$crate::event::EVENT_SETTINGS.$($field)*)
+    };
+}
+pub(crate) use setting;
+
+/// `SIGNAL_GROUP_EXIT` of `signal_struct.flags`, the same in every kernel.
+const SIGNAL_GROUP_EXIT: u32 = 4;
+
+/// One of a tracepoint's arguments.
+///
+/// # Safety
+///
+/// `context` is the one that the kernel calls the program with, and the tracepoint has so many arguments.
+#[inline(always)]
+pub unsafe fn argument(context: *const u64, index: usize) -> u64 {
+    // SAFETY: the caller's.
+    unsafe { read_volatile(context.add(index)) }
+}
+
+/// An argument that is the address of a task.
+#[inline(always)]
+unsafe fn task(context: *const u64, index: usize) -> Option<Pointer> {
+    // SAFETY: the caller's.
+    Pointer::new(unsafe { argument(context, index) } as *mut u8)
+}
+
+/// A task was made, and has not run yet.
+///
+/// # Safety
+///
+/// `context` is that of `tp_btf/sched_process_fork`.
+#[inline(always)]
+pub unsafe fn fork(context: *const u64) {
+    // SAFETY: the tracepoint's arguments, and fields of `task_struct`.
+    unsafe {
+        // Who called fork. Not the parent always: runc's stages have the caller's parent for theirs.
+        let (Some(caller), Some(child)) = (task(context, 0), task(context, 1)) else { return };
+        let process = Direct::u32(caller, offset!(task_tgid)) != Direct::u32(child, offset!(task_tgid));
+        let wanted = setting!(all_processes) != 0 && process;
+        if !wanted && shares_all(caller, child) {
+            return;
+        }
+        let (caller, child) = (caller.as_ptr() as u64, child.as_ptr() as u64);
+        let leader = Probe::u64_or_0(child, offset!(task_group_leader));
+        let told = Told { event: Event::Fork, task: child, leader, other: caller, exit_code: 0, flags: 0 };
+        let key = told.key();
+        if key == 0 {
+            return;
+        }
+        let (old, new) = (namespaces(caller), namespaces(child));
+        if process && old != new {
+            tracked::insert(key, &known(leader, new));
+        }
+        told.send(&old, &new);
+    }
+}
+
+/// Whether a child has all namespaces of who made it, and makes children where that does.
+#[inline(always)]
+unsafe fn shares_all(caller: Pointer, child: Pointer) -> bool {
+    // SAFETY: fields of `task_struct`, `pid` and `cred`.
+    unsafe {
+        if Direct::pointer(caller, offset!(task_nsproxy)) != Direct::pointer(child, offset!(task_nsproxy)) {
+            return false;
+        }
+        // Nobody can be born but into the PID namespace of who made it or one below, so the depth tells.
+        let depth = |task| match Direct::pointer(task, offset!(task_thread_pid)) {
+            Some(pid) => Direct::u32(pid, offset!(pid_level)),
+            None => 0,
+        };
+        if depth(caller) != depth(child) {
+            return false;
+        }
+        let user = |task| match Direct::pointer(task, offset!(task_real_cred)) {
+            Some(cred) => Direct::pointer(cred, offset!(cred_user_ns)),
+            None => None,
+        };
+        user(caller) == user(child)
+    }
+}
+
+/// What is to be known of a process from now on.
+#[inline(always)]
+unsafe fn known(leader: u64, namespaces: Inodes) -> Tracked {
+    // SAFETY: a field of `task_struct`.
+    Tracked {
+        start_boottime_ns: unsafe { Probe::u64_or_0(leader, offset!(task_start_boottime)) },
+        namespaces,
+    }
+}
+
+/// A process became another program.
+///
+/// # Safety
+///
+/// `context` is that of `tp_btf/sched_process_exec`.
+#[inline(always)]
+pub unsafe fn exec(context: *const u64) {
+    // SAFETY: the tracepoint's arguments, and fields of `task_struct`.
+    unsafe {
+        // By now the only thread, and so the leader, whichever called.
+        let Some(task) = task(context, 0) else { return };
+        let nsproxy = address(Direct::pointer(task, offset!(task_nsproxy)));
+        let task = task.as_ptr() as u64;
+        let parent = Probe::u64_or_0(task, offset!(task_real_parent));
+        let mut told = Told { event: Event::Exec, task, leader: task, other: parent, exit_code: 0, flags: 0 };
+        let key = told.key();
+        if key == 0 {
+            return;
+        }
+        let start = Probe::u64_or_0(task, offset!(task_start_boottime));
+        let last = tracked::namespaces(key, start);
+        let mut noteworthy = true;
+        if last.is_none()
+            && nsproxy == Probe::u64_or_0(parent, offset!(task_nsproxy))
+            && record::depth(task) == record::depth(parent)
+            && record::user_namespace(task) == record::user_namespace(parent)
+        {
+            if setting!(all_processes) == 0 {
+                return;
+            }
+            noteworthy = false;
+        }
+        let new = namespaces(task);
+        let old = if let Some(last) = last {
+            last
+        } else if !noteworthy {
+            told.flags = event_flags::OLD_IS_PARENTS;
+            new
+        } else {
+            let of_parent = Probe::u64_or_0(parent, offset!(task_nsproxy));
+            let parents = namespaces(parent);
+            // The parent may leave its nsproxy meanwhile, and that be freed and used again.
+            if of_parent != 0 && Probe::u64_or_0(parent, offset!(task_nsproxy)) == of_parent {
+                told.flags = event_flags::OLD_IS_PARENTS;
+                // Two that hold the same namespaces.
+                if parents == new {
+                    if setting!(all_processes) == 0 {
+                        return;
+                    }
+                    noteworthy = false;
+                }
+                parents
+            } else {
+                told.flags = event_flags::OLD_UNKNOWN;
+                new
+            }
+        };
+        if noteworthy {
+            tracked::insert(key, &Tracked { start_boottime_ns: start, namespaces: new });
+        }
+        told.send(&old, &new);
+    }
+}
+
+/// A thread is going, and still has all that is its own.
+///
+/// # Safety
+///
+/// `context` is that of `tp_btf/sched_process_exit`.
+#[inline(always)]
+pub unsafe fn exit(context: *const u64) {
+    // SAFETY: the tracepoint's arguments, and fields of `task_struct` and `signal_struct`.
+    unsafe {
+        let Some(task) = task(context, 0) else { return };
+        let Some(signal) = Direct::pointer(task, offset!(task_signal)) else { return };
+        let over = if setting!(exit_tells_group_dead) != 0 {
+            argument(context, 1) & 0xff != 0
+        } else {
+            Direct::u32(signal, offset!(signal_live)) == 0
+        };
+        if !over {
+            return;
+        }
+        let Some(leader) = Direct::pointer(task, offset!(task_group_leader)) else { return };
+        let key = if offset!(reader_level) == 0 {
+            Direct::u32(task, offset!(task_tgid))
+        } else {
+            pid::seen(Probe::u64(leader, offset!(task_thread_pid)))
+        };
+        if key == 0 {
+            return;
+        }
+        let start = Direct::u64(leader, offset!(task_start_boottime));
+        if setting!(all_processes) == 0 {
+            if !tracked::remove(key, start) {
+                return;
+            }
+        } else {
+            tracked::remove(key, start);
+            // Of threads that go at one time, more than one may find that none is left. Where the tracepoint does not
+            // say which was the last, the first to come here speaks for the process.
+            let alone =
+                setting!(exit_tells_group_dead) != 0 || Direct::u32(signal, offset!(signal_nr_threads)) == 1;
+            if !alone && !tracked::is_first(key, start) {
+                return;
+            }
+        }
+        let (task, leader, signal) = (task.as_ptr() as u64, leader.as_ptr() as u64, signal.as_ptr() as u64);
+        let exit_code = if Probe::u32_or_0(signal, offset!(signal_flags)) & SIGNAL_GROUP_EXIT != 0 {
+            Probe::u32_or_0(signal, offset!(signal_group_exit_code))
+        } else {
+            Probe::u32_or_0(leader, offset!(task_exit_code))
+        };
+        let told = Told { event: Event::Exit, task, leader, other: 0, exit_code, flags: 0 };
+        told.send(&namespaces(task), &record::NONE);
+    }
+}
