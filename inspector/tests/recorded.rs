@@ -126,3 +126,37 @@ fn two_recordings_are_compared() {
     let (code, _, error) = audit("article.rec", "nothing.rec");
     assert!(code == Some(3) && error.contains("nothing.rec"), "{error}");
 }
+
+#[test]
+fn a_configuration_says_what_flags_would_and_a_wrong_one_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.yaml");
+    let recording =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/recordings").join("article.rec");
+    let ask = |text: &str, arguments: &[&str]| {
+        std::fs::write(&file, text).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_inspector"));
+        command.args(arguments).arg("--config").arg(&file);
+        let output = command.output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    let recording = recording.display().to_string();
+    let audit = ["audit", "--replay", &recording];
+    // The article's first pod is application-owned: high, and the default is to fail on that.
+    assert_eq!(ask("# nothing\n", &audit), (1, String::new()));
+    assert_eq!(ask("audit: { failOn: critical }\n", &audit), (0, String::new()));
+    assert_eq!(ask("audit: { failOn: critical }\n", &[&audit[..], &["--fail-on", "high"]].concat()).0, 1);
+    // What says how to look is no contradiction to a recording where it stands in a file.
+    assert_eq!(ask("timeout: 5s\nsource: bpf\naudit: { rules: [PNS012] }\n", &audit), (0, String::new()));
+    for (text, words) in [
+        ("audit: { failOm: high }\n", "failOm"),
+        ("audit:\n  failOn: dreadful\n", "line 2"),
+        ("audit: { rules: [PNS099] }\n", "PNS099"),
+        ("timeout: [\n", "line"),
+    ] {
+        let (code, said) = ask(text, &audit);
+        assert!(code == 2 && said.lines().count() == 1 && said.contains(words), "{text}: {code} {said}");
+    }
+    // What says how to write a right one works beside a wrong one.
+    assert_eq!(ask("wrong\n", &["schema", "config"]).0, 0);
+}

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
-use super::args::{AuditArgs, Color, Global, Holders, Source, parse_socket, parse_timeout};
+use super::args::{AuditArgs, Global, Holders, Source, parse_socket, parse_timeout};
 use super::audit::read;
 use super::failure::Failure;
 use crate::observation::Runtime;
@@ -27,7 +27,7 @@ const MAX_BYTES: u64 = 1 << 20;
 pub struct Config {
     /// `--source`: `auto`, `bpf` or `procfs`.
     #[serde(deserialize_with = "word")]
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<String>", extend("enum" = ["auto", "bpf", "procfs", null]))]
     pub source: Option<Source>,
     /// `--host-root`.
     pub host_root: Option<PathBuf>,
@@ -39,12 +39,8 @@ pub struct Config {
     pub timeout: Option<Duration>,
     /// `--holders`: `host` or `all`.
     #[serde(deserialize_with = "word")]
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<String>", extend("enum" = ["host", "all", null]))]
     pub holders: Option<Holders>,
-    /// `--color`: `auto`, `always` or `never`.
-    #[serde(deserialize_with = "word")]
-    #[schemars(with = "Option<String>")]
-    pub color: Option<Color>,
     /// `--strict`.
     pub strict: bool,
     /// What `inspector audit` is told.
@@ -57,11 +53,11 @@ pub struct Config {
 pub struct AuditConfig {
     /// `--fail-on`: `critical`, `high`, `medium`, `low` or `info`.
     #[serde(deserialize_with = "word")]
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<String>", extend("enum" = ["critical", "high", "medium", "low", "info", null]))]
     pub fail_on: Option<Severity>,
     /// `--min-severity`, likewise.
     #[serde(deserialize_with = "word")]
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<String>", extend("enum" = ["critical", "high", "medium", "low", "info", null]))]
     pub min_severity: Option<Severity>,
     /// `--rule`, by id or name.
     pub rules: Vec<String>,
@@ -133,7 +129,6 @@ impl Config {
             sockets,
             timeout: flags.timeout.or(self.timeout),
             holders: flags.holders.or(self.holders),
-            color: flags.color.or(self.color),
             strict: flags.strict || self.strict,
             ..flags.clone()
         }

@@ -156,7 +156,8 @@ pub fn run_doctor(_args: &DoctorArgs, settings: &Settings) -> Result<(), Failure
         return Err(Failure::usage("the doctor looks at this node; leave --replay out"));
     };
     let context = Context::new(options.clone());
-    let report = doctor::examine(&context, &bpf_load(&bpf::probe(&context)));
+    let probed = bpf::probe(&context);
+    let report = doctor::examine(&context, &bpf_load(&probed), &event_load(&probed));
     let failed = |error: serde_json::Error| {
         Failure::collect(format!("could not print the diagnosis: {error}; this is a bug, please report it"))
     };
@@ -170,6 +171,27 @@ pub fn run_doctor(_args: &DoctorArgs, settings: &Settings) -> Result<(), Failure
         Format::Name => return Err(Failure::usage("a diagnosis has no names; use -o table, json or yaml")),
     };
     output::print(&text)
+}
+
+/// How the kernel takes the event programs, in the doctor's words.
+fn event_load(report: &bpf::Report) -> doctor::BpfLoad {
+    if !bpf::is_built_in() {
+        return doctor::BpfLoad::NotBuilt;
+    }
+    match &report.events {
+        Ok(bpf::EventReport { tier, programs, took }) => {
+            let names: Vec<String> = programs
+                .iter()
+                .map(|(name, instructions)| match instructions {
+                    0 => (*name).to_owned(),
+                    _ => format!("{name} ({instructions} instructions verified)"),
+                })
+                .collect();
+            let ms = took.as_millis();
+            doctor::BpfLoad::Works(format!("tier {}: {}, {ms} ms", tier.name(), names.join(", ")))
+        }
+        Err(why) => doctor::BpfLoad::Fails(why.clone()),
+    }
 }
 
 /// How the kernel takes the programs, in the doctor's words.

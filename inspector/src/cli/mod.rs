@@ -60,7 +60,11 @@ pub fn main() -> ExitCode {
 
 fn run(cli: &Cli) -> Result<(), Failure> {
     let global = resolve::merge(&cli.global, cli.command.global())?;
-    let config = Config::load(global.config.as_deref())?;
+    let config = match &cli.command {
+        // They say what may stand in a file: they have to work where that one is wrong.
+        Command::Schema(_) | Command::Completions(_) | Command::Man(_) => Config::default(),
+        _ => Config::load(global.config.as_deref())?,
+    };
     let settings = resolve::resolve(&global, &config, &cli.command)?;
     logging::start(global.verbose);
     match &cli.command {

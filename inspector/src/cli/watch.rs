@@ -1,7 +1,6 @@
 //! `inspector watch`.
 
 use std::io::{self, ErrorKind, Write as _};
-use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -10,8 +9,9 @@ use super::failure::Failure;
 use super::resolve::{Input, Settings};
 use super::terminal::Terminal;
 use crate::live::{Engine, Moment};
+use crate::observation::HeardBy;
 use crate::render::{self, Format, Look};
-use crate::source::{CollectError, Watcher};
+use crate::source::{CollectError, Look as Seen, Watcher};
 use crate::view::{self, Event};
 
 /// How often in a row looking may fail before it is given up.
@@ -66,7 +66,7 @@ impl Stream<'_> {
         let (mut watcher, first) = Watcher::start(options).await.map_err(lost)?;
         let mut engine = Engine::new(Moment::of(first), self.settings.all);
         if self.settings.headers && self.settings.format == Format::Table {
-            let heading = heading(engine.last(), watcher.interval());
+            let heading = heading(engine.last(), &watcher);
             if !write(&render::text::clean(&heading))? || !write("\n")? {
                 return Ok(());
             }
@@ -75,8 +75,8 @@ impl Stream<'_> {
         let mut failures = 0;
         loop {
             watcher.wait().await;
-            let observation = match watcher.next().await {
-                Ok(Some(observation)) => observation,
+            let Seen { observation, heard } = match watcher.next().await {
+                Ok(Some(look)) => look,
                 Ok(None) => continue,
                 Err(error) if failures < PATIENCE => {
                     log::warn!("could not look at this node: {error}; trying again");
@@ -88,7 +88,8 @@ impl Stream<'_> {
             failures = 0;
             let moment = Moment::of(observation);
             let resynced = failed.take().map(|error| engine.resynced(&moment, &error.to_string()));
-            for event in resynced.into_iter().chain(engine.advance(moment)) {
+            let lost = engine.lost(&moment, &heard);
+            for event in resynced.into_iter().chain(lost).chain(engine.advance(moment, &heard)) {
                 if !self.takes(&event) {
                     continue;
                 }
@@ -137,7 +138,7 @@ impl Stream<'_> {
 }
 
 /// What is watched, and how, for people.
-fn heading(moment: &Moment, interval: Duration) -> String {
+fn heading(moment: &Moment, watcher: &Watcher) -> String {
     let observation = moment.observation();
     let living = moment.pods().iter().filter(|pod| pod.running().next().is_some()).count();
     let how = match observation.source {
@@ -150,10 +151,21 @@ fn heading(moment: &Moment, interval: Duration) -> String {
         1 => "; 1 gap could change a verdict (see inspector pods)".to_owned(),
         gaps => format!("; {gaps} gaps could change a verdict (see inspector pods)"),
     };
+    let interval = watcher.interval().as_millis();
+    let seen = match watcher.heard_by() {
+        Some(HeardBy::Syscall) => {
+            format!(
+                "told by the kernel of forks, execs, exits, setns and unshare, and every {interval} ms by"
+            )
+        }
+        Some(HeardBy::ForkExec) => {
+            format!("told by the kernel of forks, execs and exits, and every {interval} ms by")
+        }
+        None => format!("every {interval} ms by"),
+    };
     format!(
-        "watching {living} pods and groups on {} by {how}, every {} ms; what comes and goes in between is not seen{partial}",
+        "watching {living} pods and groups on {}, {seen} {how}; what comes and goes between two looks is not seen{partial}",
         observation.node.name,
-        interval.as_millis(),
     )
 }
 

@@ -31,11 +31,12 @@ impl Check {
 const SLOWER: &str = "tasks are read from /proc instead: the same answer, more slowly on a busy node";
 
 /// What eBPF needs.
-pub(super) fn kernel(facts: &Facts, bpf: &BpfLoad) -> Vec<Check> {
+pub(super) fn kernel(facts: &Facts, bpf: &BpfLoad, events: &BpfLoad) -> Vec<Check> {
     vec![
         release(facts),
         btf(facts),
         programs(bpf),
+        kernel_events(events),
         bpf_capabilities(facts),
         unprivileged(facts),
         lockdown(facts),
@@ -84,6 +85,25 @@ fn programs(bpf: &BpfLoad) -> Check {
         BpfLoad::NotBuilt => Check::ok("eBPF programs", "not in this program", gives).but(
             Status::Missing,
             SLOWER,
+            "build with the eBPF toolchain: `cargo xtask build`",
+        ),
+    }
+}
+
+fn kernel_events(events: &BpfLoad) -> Check {
+    const LOST: &str = "`watch` reads all tasks more often instead: what comes and goes in between is not seen, nor how a \
+                        process that no runtime knows ended";
+    let gives = "the kernel tells `watch` what happens, as it happens";
+    match events {
+        BpfLoad::Works(found) => Check::ok("kernel events", found, gives),
+        BpfLoad::Fails(why) => Check::ok("kernel events", why, gives).but(
+            Status::Missing,
+            LOST,
+            "mend what the rows around this one name",
+        ),
+        BpfLoad::NotBuilt => Check::ok("kernel events", "not in this program", gives).but(
+            Status::Missing,
+            LOST,
             "build with the eBPF toolchain: `cargo xtask build`",
         ),
     }
@@ -311,7 +331,7 @@ mod tests {
     }
 
     fn all(facts: &Facts, bpf: &BpfLoad) -> Vec<Check> {
-        [kernel(facts, bpf), process_view(facts)].concat()
+        [kernel(facts, bpf, bpf), process_view(facts)].concat()
     }
 
     #[test]

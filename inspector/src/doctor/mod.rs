@@ -83,9 +83,9 @@ impl Status {
 
 /// Looks at this machine. Takes a second for each socket that hangs, at most.
 #[must_use]
-pub fn examine(context: &Context, bpf: &BpfLoad) -> Report {
+pub fn examine(context: &Context, bpf: &BpfLoad, events: &BpfLoad) -> Report {
     let facts = facts::Facts::read(context);
-    let mut checks = checks::kernel(&facts, bpf);
+    let mut checks = checks::kernel(&facts, bpf, events);
     checks.extend(checks::process_view(&facts));
     checks.extend(sockets::look(context).iter().map(sockets::Probe::check));
     Report { api_version: API_VERSION, kind: "Diagnosis", checks }

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::{Event, EventType, Incarnation, Story, draft, is_exited, named, named_pod};
-use crate::observation::Kind;
-use crate::view::{Container, EventExit, ExitCause, Killed, Namespace, Pod};
+use crate::observation::{ExitStatus, HeardBy, Kind};
+use crate::view::{Container, EventExit, EventTier, ExitCause, Killed, Namespace, Pod};
 
 /// `SIGKILL`, with which the kernel kills the members of a PID namespace whose init dies.
 const SIGKILL: i32 = 9;
@@ -46,8 +46,11 @@ impl<'a> Collapse<'a> {
             let members = dead.iter().filter(|it| it.id != owner.id && namespace.shared_by.contains(&it.id));
             for member in members {
                 let code = how(member, story).code;
-                // Its runtime says that it ended otherwise, before.
-                if code.is_some_and(|code| code != 128 + SIGKILL) {
+                let heard = heard(member, story);
+                // Its runtime, or the kernel, says that it ended otherwise, before.
+                if code.is_some_and(|code| code != 128 + SIGKILL)
+                    || heard.is_some_and(|exit| exit.signal.map(i32::from) != Some(SIGKILL))
+                {
                     continue;
                 }
                 collapse.owner = Some(owner);
@@ -75,6 +78,24 @@ fn is_init_of(container: &Container, namespace: &Namespace, story: &Story<'_>) -
 
 /// What its runtime says of its end, as far as it does.
 fn how(container: &Container, story: &Story<'_>) -> EventExit {
+    let exit = by_runtime(container, story);
+    match heard(container, story) {
+        Some(heard) if exit.code.is_none() => EventExit {
+            code: heard.code.map(i32::from),
+            signal: heard.signal.map(i32::from),
+            cause: if heard.signal.is_some() { ExitCause::Signal } else { ExitCause::Itself },
+        },
+        _ => exit,
+    }
+}
+
+/// What the kernel told of the end of its init.
+fn heard(container: &Container, story: &Story<'_>) -> Option<ExitStatus> {
+    let init = story.last.init(container)?;
+    story.heard.exits.get(&story.last.key(init)).copied()
+}
+
+fn by_runtime(container: &Container, story: &Story<'_>) -> EventExit {
     let ended = story
         .next
         .snapshot
@@ -108,6 +129,11 @@ fn exited(pod: &Pod, container: &Container, collapse: &Collapse<'_>, story: &Sto
         container: Some(named(container)),
         process: Story::process(story.last, container),
         exit: Some(exit),
+        tier: match story.heard.by.filter(|_| heard(container, story).is_some()) {
+            Some(HeardBy::Syscall) => EventTier::Syscall,
+            Some(HeardBy::ForkExec) => EventTier::ForkExec,
+            None => EventTier::Iterator,
+        },
         message: format!("{} exited: {how}", container.name),
         ..draft(EventType::ContainerExited)
     }

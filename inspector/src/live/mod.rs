@@ -12,11 +12,11 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::findings::{self, Judgement};
-use crate::observation::{Observation, Origin, ProcessKey, Task};
+use crate::observation::{Heard, Observation, Origin, ProcessKey, Task};
 use crate::state::facts::{Facts, Foreign};
 use crate::state::{self, Snapshot};
 use crate::view::{
-    API_VERSION, Container, Event, EventProcess, EventTier, EventType, Finding, Named, Pod, State,
+    API_VERSION, Container, Event, EventProcess, EventTier, EventType, Finding, Lost, Named, Pod, State,
 };
 use generations::Generations;
 use namespaces::Census;
@@ -131,14 +131,14 @@ impl Engine {
 
     /// What happened since the last moment, in the order of the contract: per kind of event, the ends before the
     /// beginnings, findings last.
-    pub fn advance(&mut self, next: Moment) -> Vec<Event> {
+    pub fn advance(&mut self, next: Moment, heard: &Heard) -> Vec<Event> {
         let before = Census::of(&self.last);
         let after = Census::of(&next);
         let told = self.generations.clone();
         self.generations.see(&after);
 
         let (was, is) = (Containers::of(&self.last), Containers::of(&next));
-        let story = Story { last: &self.last, next: &next, was: &was, is: &is, all: self.all };
+        let story = Story { last: &self.last, next: &next, was: &was, is: &is, heard, all: self.all };
         let mut drafts = exits::events(&story);
         drafts.extend(namespaces::ends(&story, &before, &after, &told, &self.generations));
         drafts.extend(namespaces::beginnings(&story, &before, &after, &self.generations));
@@ -158,7 +158,27 @@ impl Engine {
             "looked again after {:.1} s; what came and went in between was not seen: {why}",
             seconds(blind)
         );
-        let event = self.stamp(Event { message, ..draft(EventType::Resynced) });
+        self.resync(next, Event { message, ..draft(EventType::Resynced) })
+    }
+
+    /// What is said before [`Self::advance`] where events of the kernel did not arrive: all that follows rests on the new
+    /// look, and what came and went before it is not told.
+    pub fn lost(&mut self, next: &Moment, heard: &Heard) -> Option<Event> {
+        let records: u64 = heard.lost.values().sum();
+        let by_cause = heard.lost.clone();
+        let causes: Vec<String> =
+            by_cause.iter().map(|(cause, records)| format!("{records} {cause}")).collect();
+        let message = format!(
+            "{records} events of the kernel did not arrive ({}); all tasks were read anew, and what came and went before \
+             that is not told",
+            causes.join(", ")
+        );
+        let lost = (records > 0).then_some(Lost { records, by_cause })?;
+        Some(self.resync(next, Event { lost: Some(lost), message, ..draft(EventType::Resynced) }))
+    }
+
+    fn resync(&mut self, next: &Moment, draft: Event) -> Event {
+        let event = self.stamp(draft);
         let node = &next.observation.node;
         Event { time: node.time.map(|time| time.to_string()), boottime_ns: node.boottime_ns, ..event }
     }
@@ -182,6 +202,7 @@ struct Story<'a> {
     next: &'a Moment,
     was: &'a Containers<'a>,
     is: &'a Containers<'a>,
+    heard: &'a Heard,
     all: bool,
 }
 
@@ -323,6 +344,7 @@ const fn draft(event_type: EventType) -> Event {
         exit: None,
         victims: Vec::new(),
         finding: None,
+        lost: None,
         tier: EventTier::Iterator,
         message: String::new(),
         node: None,

@@ -22,7 +22,7 @@ fn engine(world: &World) -> Engine {
 }
 
 fn advance(engine: &mut Engine, world: &World) -> Vec<Event> {
-    engine.advance(Moment::of(world.seen.clone()))
+    engine.advance(Moment::of(world.seen.clone()), &Heard::default())
 }
 
 fn types(events: &[Event]) -> Vec<EventType> {
@@ -175,5 +175,47 @@ fn a_gap_in_looking_is_told_before_what_was_found_after_it() {
     let resynced = engine.resynced(&next, "the kernel said no");
     assert_eq!((resynced.sequence, resynced.event_type), (1, T::Resynced));
     assert!(resynced.message.contains("after 2.5 s") && resynced.message.contains("the kernel said no"));
-    assert_eq!(engine.advance(next)[0].sequence, 2);
+    assert_eq!(engine.advance(next, &Heard::default())[0].sequence, 2);
+}
+
+#[test]
+fn what_the_kernel_told_of_an_end_counts_where_no_runtime_tells() {
+    use crate::observation::{ExitStatus, HeardBy, ProcessKey};
+    use crate::view::EventTier;
+
+    let mut world = World::new();
+    world.process(500, "web").fresh(Kind::Net);
+    world.process(501, "side").with(500, &[Kind::Net]);
+    world.serves(500);
+    let mut engine = engine(&world);
+    let start_ns = world.task(501).start_boottime_ns;
+    let start_ticks = world.seen.node.ticks(start_ns);
+    world.seen.tasks.retain(|task| task.pid != 501);
+    let heard = Heard {
+        exits: [(
+            ProcessKey { pid: 501, start_ticks },
+            ExitStatus { code: None, signal: Some(11), core_dumped: true },
+        )]
+        .into(),
+        by: Some(HeardBy::ForkExec),
+        ..Heard::default()
+    };
+    let events = engine.advance(Moment::of(world.seen.clone()), &heard);
+    let exited = the(&events, T::ContainerExited);
+    let exit = exited.exit.unwrap();
+    assert_eq!((exit.code, exit.signal, exit.cause), (None, Some(11), ExitCause::Signal));
+    assert_eq!(exited.tier, EventTier::ForkExec);
+}
+
+#[test]
+fn what_did_not_arrive_is_told_by_cause() {
+    let world = application_owned();
+    let mut engine = engine(&world);
+    let next = Moment::of(world.seen.clone());
+    assert_eq!(engine.lost(&next, &Heard::default()), None);
+    let heard = Heard { lost: [("ring-full", 7), ("untracked", 2)].into(), ..Heard::default() };
+    let lost = engine.lost(&next, &heard).unwrap();
+    assert_eq!((lost.event_type, lost.sequence), (T::Resynced, 1));
+    assert_eq!(lost.lost.unwrap().records, 9);
+    assert!(lost.message.contains("7 ring-full, 2 untracked"), "{}", lost.message);
 }

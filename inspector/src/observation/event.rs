@@ -1,10 +1,11 @@
 //! What the kernel told as it happened.
 
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::Inodes;
+use super::{Inodes, ProcessKey};
 
 /// What happened to a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -106,6 +107,26 @@ impl KernelEvent {
     pub const fn is_thread(&self) -> bool {
         self.pid != self.tgid
     }
+}
+
+/// What of all that the kernel told matters to who compares two looks at a node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Heard {
+    /// How processes ended.
+    pub exits: HashMap<ProcessKey, ExitStatus>,
+    /// Events that did not arrive, by cause.
+    pub lost: BTreeMap<&'static str, u64>,
+    /// How events are heard; `None` where they are not.
+    pub by: Option<HeardBy>,
+}
+
+/// How it is heard that a process joins or makes namespaces without a fork.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeardBy {
+    /// By the tracepoints of system calls.
+    Syscall,
+    /// Only by what it then starts.
+    ForkExec,
 }
 
 /// Another task that an event names.

@@ -20,7 +20,7 @@ pub use declared::{
     Declaration, DeclaredContainer, DeclaredPod, DeclaredRole, Infra, Mount, MountKind, Origin, Runtime,
     RuntimeState, SandboxNamespace,
 };
-pub use event::{EventCgroup, EventKind, ExitStatus, KernelEvent, NamespaceSet, TaskRef};
+pub use event::{EventCgroup, EventKind, ExitStatus, Heard, HeardBy, KernelEvent, NamespaceSet, TaskRef};
 pub use ignore::{IGNORE, IGNORE_REASON, Ignore, IgnoreKeys};
 pub use kind::{HostNamespaces, Inodes, Kind};
 pub use namespace::{Handle, NamespaceFact, Pin, Via};

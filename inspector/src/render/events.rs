@@ -66,6 +66,7 @@ mod tests {
             exit: None,
             victims: Vec::new(),
             finding: None,
+            lost: None,
             tier: EventTier::Iterator,
             message: "a\nb\x1b[2J".to_owned(),
             node: None,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::observation::{DeclaredPod, Infra, Kind, Observation, Task};
 use crate::state::index::{Index, PodKey};
 use crate::state::links::{Link, Links, Partner, root};
-use crate::state::units::{Unit, UnitId, Units, short};
+use crate::state::units::{Age, Unit, UnitId, Units, short};
 use crate::view::Evidence;
 
 /// A namespace of a pod, with whom it was made for.
@@ -170,7 +170,7 @@ fn members(
         .collect()
 }
 
-fn age<'u>(units: &'u Units<'_>, unit: UnitId) -> Option<(u64, &'u str)> {
+fn age<'u>(units: &'u Units<'_>, unit: UnitId) -> Option<Age<'u>> {
     units.list.get(unit).map(Unit::age)
 }
 

@@ -6,7 +6,7 @@ use crate::observation::{DeclaredRole, Gap, Kind, Origin};
 use crate::state::class::{self, Behaviours, Judged};
 use crate::state::links::{Link, Partner, root};
 use crate::state::ownership::{Owned, OwnerFound};
-use crate::state::units::{Unit, UnitId, Units, short};
+use crate::state::units::{Age, Unit, UnitId, Units, short};
 use crate::state::volumes::volumes;
 use crate::state::{Model, PodParts, exits};
 use crate::view::{
@@ -132,11 +132,11 @@ fn container_order(
     index: UnitId,
     infra: &BTreeSet<UnitId>,
     model: &Model<'_>,
-) -> (bool, bool, u64, String, String) {
-    let Some(unit) = unit(index, model) else { return (true, true, 0, String::new(), String::new()) };
+) -> (bool, bool, u64, String, u32, String) {
+    let Some(unit) = unit(index, model) else { return (true, true, 0, String::new(), 0, String::new()) };
     let started = unit.declared.and_then(|declared| declared.started_at).map(|time| time.to_string());
-    let (age, id) = unit.age();
-    (!infra.contains(&index), !unit.is_living(), age, started.unwrap_or_default(), id.to_owned())
+    let (age, pid, id) = unit.age();
+    (!infra.contains(&index), !unit.is_living(), age, started.unwrap_or_default(), pid, id.to_owned())
 }
 
 /// What a pod is called.
@@ -202,7 +202,7 @@ fn identity(parts: &PodParts<'_>, model: &Model<'_>) -> Name {
     }
 }
 
-fn age<'m>(index: UnitId, model: &'m Model<'_>) -> Option<(u64, &'m str)> {
+fn age<'m>(index: UnitId, model: &'m Model<'_>) -> Option<Age<'m>> {
     unit(index, model).map(Unit::age)
 }
 

@@ -51,11 +51,16 @@ impl<'a> Unit<'a> {
         self.init.is_some()
     }
 
-    /// Orders by start, then id: stable over two looks at the same node.
-    pub(super) fn age(&self) -> (u64, &str) {
-        (self.init.map_or(u64::MAX, |init| init.start_boottime_ns), &self.id)
+    /// Orders by start, then pid, then id: stable over two looks at the same node. /proc tells starts apart by clock ticks
+    /// only, and of two within one the kernel gave the elder the lower pid, unless it had just begun from the lowest again.
+    pub(super) fn age(&self) -> Age<'_> {
+        let init = self.init.map_or((u64::MAX, u32::MAX), |init| (init.start_boottime_ns, init.pid));
+        (init.0, init.1, &self.id)
     }
 }
+
+/// When a unit's init started, its pid, and the unit's id.
+pub(super) type Age<'u> = (u64, u32, &'u str);
 
 /// The containers of a node and their tasks.
 #[derive(Debug)]

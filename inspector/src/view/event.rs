@@ -1,5 +1,7 @@
 //! One thing that happened to namespaces, containers or pods: a line of `inspector watch -o json`.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -46,6 +48,9 @@ pub struct Event {
     /// The finding that was raised or cleared.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub finding: Option<Finding>,
+    /// What did not arrive of what the kernel told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lost: Option<Lost>,
     /// How it was seen.
     pub tier: EventTier,
     /// The same in words.
@@ -132,6 +137,20 @@ impl EventType {
 pub enum EventTier {
     /// By comparing two readings of all tasks: what came and went between them is not seen.
     Iterator,
+    /// The kernel told of it as it happened; `setns` and `unshare` by the tracepoints of system calls.
+    Syscall,
+    /// The kernel told of it as it happened; `setns` and `unshare` only by what is started then.
+    ForkExec,
+}
+
+/// Events of the kernel that did not arrive.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Lost {
+    /// How many.
+    pub records: u64,
+    /// The same by cause: `ring-full`, `untracked` (deaths that will not be told), `program-busy`, `undecodable`.
+    pub by_cause: BTreeMap<&'static str, u64>,
 }
 
 /// Something with an id and a name.

@@ -8,7 +8,11 @@ use crate::support::check::pods;
 use crate::support::run::{inspector, wait_until};
 use crate::support::truth;
 
-trials![the_doctor_finds_a_whole_node, a_private_network_is_a_quiet_group];
+trials![
+    the_doctor_finds_a_whole_node,
+    a_private_network_is_a_quiet_group,
+    a_node_of_sandboxed_units_is_quiet,
+];
 
 fn the_doctor_finds_a_whole_node() {
     let report: Value = serde_json::from_str(inspector(["doctor", "-o", "json"]).succeeded().text()).unwrap();
@@ -60,4 +64,40 @@ fn a_private_network_is_a_quiet_group() {
         assert!(all.findings.is_empty(), "{:#?}", all.findings);
     }
     sh(&["systemctl", "stop", unit]);
+}
+
+/// A node as distributions set it up, with units in every sandbox that systemd has: nobody has to act on any of it.
+fn a_node_of_sandboxed_units_is_quiet() {
+    let units: [(&str, &[&str], &str); 5] = [
+        ("quiet-tmp", &["PrivateTmp=yes", "ProtectSystem=strict"], "sleep 1000"),
+        ("quiet-users", &["PrivateUsers=yes"], "sleep 1000"),
+        ("quiet-hostname", &["ProtectHostname=yes", "PrivateIPC=yes"], "sleep 1000"),
+        ("quiet-network", &["PrivateNetwork=yes"], "sleep 1000 & sleep 1000 & wait"),
+        (
+            "quiet-all",
+            &["PrivateNetwork=yes", "PrivateUsers=yes", "PrivateTmp=yes", "PrivateDevices=yes"],
+            "sleep 1000 & wait",
+        ),
+    ];
+    for (unit, properties, script) in units {
+        let properties: Vec<String> = properties.iter().map(|it| format!("--property={it}")).collect();
+        let mut command = vec!["systemd-run", "--unit", unit];
+        command.extend(properties.iter().map(String::as_str));
+        command.extend(["sh", "-c", script]);
+        sh(&command);
+    }
+    for (unit, ..) in units {
+        wait_until(unit, || sh(&["systemctl", "show", "--property=MainPID", "--value", unit]) != "0");
+    }
+    for source in ["--source=bpf", "--source=procfs"] {
+        let run = inspector(["audit", "-o", "json", "--fail-on=critical", source]).succeeded();
+        let audit: Value = serde_json::from_str(run.text()).unwrap();
+        let worse: Vec<&Value> =
+            list(&audit, "findings").iter().filter(|it| it["severity"] != "info").collect();
+        assert!(worse.is_empty(), "{source}: {worse:#?}");
+        assert_eq!(audit["coverage"]["partial"], false, "{:#}", audit["coverage"]);
+    }
+    for (unit, ..) in units {
+        sh(&["systemctl", "stop", unit]);
+    }
 }

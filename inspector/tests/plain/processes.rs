@@ -134,7 +134,14 @@ fn a_zombie_is_listed_with_whoever_has_to_reap_it() {
     };
     wait_until("a zombie", || zombies().len() == 1);
     let zombie = &zombies()[0];
-    assert_eq!((&zombie["container"], &zombie["podPid"]), (&json!(owner.id()), &json!(2)), "{zombie:#}");
+    // Who of it and the joiner came first is anybody's guess; a zombie's namespaces are not to be read, its numbers are.
+    let status = std::fs::read_to_string(format!("/proc/{}/status", zombie["pid"])).unwrap();
+    let inside: u32 = status
+        .lines()
+        .find_map(|line| line.strip_prefix("NSpid:")?.split_whitespace().next_back()?.parse().ok())
+        .unwrap();
+    assert!(inside == 2 || inside == 3, "{status}");
+    assert_eq!((&zombie["container"], &zombie["podPid"]), (&json!(owner.id()), &json!(inside)), "{zombie:#}");
     assert_eq!(agreed(inode, &[]).len(), 3);
 }
 

@@ -16,16 +16,6 @@ use super::truth::{KINDS, Truth, host_namespace, is_dead, processes_in};
 /// A namespace, by kind and inode.
 pub type Namespace = (String, u64);
 
-/// What a death did.
-pub struct Blast {
-    /// What `explain` said of it: `ifDies`.
-    pub if_dies: Value,
-    /// The namespaces that were said to lose their owner.
-    pub orphaned: BTreeSet<Namespace>,
-    /// The namespaces that the living are in.
-    pub held: BTreeSet<Namespace>,
-}
-
 /// What `explain` says, which has to be by the schema.
 pub fn explain(target: &str, socket: &str) -> Value {
     let run = inspector(["explain", "-o", "json", socket, target]).succeeded();
@@ -54,7 +44,7 @@ pub fn kill(
     members: &[u32],
     (target, pid): (&str, u32),
     settled: impl FnOnce(&BTreeSet<u32>),
-) -> Blast {
+) {
     let before = processes(members);
     let if_dies = explain(target, socket)["ifDies"].take();
     let number = |it: &Value| u32::try_from(it["pid"].as_u64().unwrap()).unwrap();
@@ -101,7 +91,30 @@ pub fn kill(
             "{what}: {namespace:?} is kept by nobody: {if_dies:#}"
         );
     }
-    Blast { if_dies, orphaned, held }
+    // Of those that make a pod, `pods` lists the ones that somebody is in still: as its, who is dead.
+    let makes_pod = |kind: &Value| ["net", "ipc", "pid", "uts"].iter().any(|it| kind == it);
+    let said: BTreeSet<Namespace> = list(&if_dies, "orphaned")
+        .iter()
+        .filter(|it| makes_pod(&it["kind"]) && !list(it, "members").is_empty())
+        .map(key)
+        .collect();
+    let run = inspector(["pods", "-o", "json", socket]).succeeded();
+    let answer: Value = serde_json::from_str(run.text()).unwrap();
+    let id = target.strip_prefix("container/").unwrap_or(target);
+    // Who dies with it may have owned something, too.
+    let dead: BTreeSet<&str> =
+        list(&if_dies, "killed").iter().filter_map(|it| it["container"].as_str()).chain([id]).collect();
+    let of_the_dead = |owner: &Value| {
+        owner["alive"] == false && owner["container"].as_str().is_some_and(|id| dead.contains(id))
+    };
+    let ownerless: BTreeSet<Namespace> = list(&answer, "pods")
+        .iter()
+        .flat_map(|pod| list(pod, "namespaces"))
+        .filter(|it| makes_pod(&it["kind"]) && of_the_dead(&it["owner"]))
+        .filter(|it| !list(it, "sharedBy").is_empty())
+        .map(key)
+        .collect();
+    assert_eq!(ownerless, said, "{what}: ownerless (left), predicted (right): {if_dies:#}");
 }
 
 /// Every process of these inits' cgroups, with the namespaces that it is in.

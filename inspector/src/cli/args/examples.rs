@@ -137,9 +137,11 @@ Examples:
       wait for the next container; without one it ends after a minute
   inspector watch -o json | jq -r 'select(.finding) | .message'
 
-Formats: table (a line an event), json (an object a line). All tasks are read every
-few hundred milliseconds, more seldom where that takes long, and two readings are
-compared: what comes and goes between them is not seen. The JSON: docs/json.md,
+Formats: table (a line an event), json (an object a line). The kernel tells when
+something happens, and then, and twice a second, all tasks are read and compared with
+the last reading; what comes and goes in between is not seen. While it runs, every
+system call of the machine takes a little longer (the tracepoints that setns and
+unshare are seen by). Without eBPF only the readings tell. The JSON: docs/json.md,
 `inspector schema watch`.
 
 Exit codes: see inspector --help.";

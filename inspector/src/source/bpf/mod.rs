@@ -42,7 +42,7 @@ pub use events::{EventConfig, EventCounts, EventDecodeError, EventReader, EventT
 pub use load::{Reader, Variant};
 pub use object::{Identity, SOURCE_SHA256, identity, is_built_in};
 pub use offsets::LayoutError;
-pub use probe::{ProgramReport, Report, probe};
+pub use probe::{EventReport, ProgramReport, Report, probe};
 
 /// Loads, reads once, unloads. Whoever reads again keeps a [`Reader`].
 pub fn read_tasks(context: &Context) -> Result<TaskScan, BpfError> {

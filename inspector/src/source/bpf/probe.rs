@@ -4,7 +4,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use super::load::{Reader, Variant};
-use super::{BpfError, object, preconditions, vmlinux};
+use super::{BpfError, EventConfig, EventReader, EventTier, object, preconditions, vmlinux};
 use crate::observation::Gap;
 use crate::source::Context;
 
@@ -21,6 +21,8 @@ pub struct Report {
     pub programs: Vec<ProgramReport>,
     /// Tasks read, and how long that took once loaded; or why not.
     pub read: Result<(usize, Duration), String>,
+    /// The event programs; or why they are refused.
+    pub events: Result<EventReport, String>,
     /// What this kernel cannot tell.
     pub gaps: Vec<Gap>,
 }
@@ -33,6 +35,17 @@ pub struct ProgramReport {
     /// Instructions that the verifier went through (where the kernel says it) and the time until loaded; or why
     /// it is refused.
     pub outcome: Result<(Option<u32>, Duration), String>,
+}
+
+/// How the kernel takes the event programs.
+#[derive(Clone, Debug)]
+pub struct EventReport {
+    /// How setns and unshare are seen.
+    pub tier: EventTier,
+    /// Each program, and the instructions that the verifier went through; 0 where the kernel does not say it.
+    pub programs: Vec<(&'static str, u32)>,
+    /// Until they are called.
+    pub took: Duration,
 }
 
 /// Tries everything.
@@ -65,6 +78,15 @@ pub fn probe(context: &Context) -> Report {
         };
         programs.push(ProgramReport { variant, outcome });
     }
+    let events = events(context).map_err(words);
     let missing_capabilities = preconditions::missing_capabilities();
-    Report { object, btf, missing_capabilities, programs, read, gaps }
+    Report { object, btf, missing_capabilities, programs, read, events, gaps }
+}
+
+/// Attaches the event programs for a moment: with the tracepoints of system calls where that works.
+fn events(context: &Context) -> Result<EventReport, BpfError> {
+    let start = Instant::now();
+    let open = |syscalls| EventReader::open(context, &EventConfig { syscalls, ..EventConfig::default() });
+    let reader = open(true).or_else(|_| open(false))?;
+    Ok(EventReport { tier: reader.tier(), programs: reader.verified_instructions(), took: start.elapsed() })
 }

@@ -1,17 +1,28 @@
 //! Looks at a node again and again: the tasks often and cheaply, everything else when they have changed.
 
-use std::collections::BTreeMap;
+mod listener;
+
+use std::collections::{BTreeMap, HashSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::{Duration, Instant};
 
 use super::collect::collect_by;
 use super::{CollectError, Context, Options, TaskChoice, TaskScan, bpf, node, procfs};
-use crate::observation::{Gap, Inodes, Observation, TaskSource};
+use crate::observation::{Gap, Heard, HeardBy, Inodes, Kind, Observation, ProcessKey, Task, TaskSource};
 use crate::state;
+use listener::{Listener, lost};
 
 /// Between two readings of all tasks, at least and at most.
 const OFTEN: Duration = Duration::from_millis(100);
 const SELDOM: Duration = Duration::from_secs(5);
+
+/// The same where the kernel tells what happens: then the readings only make sure.
+const SURE: Duration = Duration::from_millis(500);
+
+/// A runtime makes a container in many steps: so long nothing has to happen before it is looked at, and so long that is
+/// waited for at most.
+const QUIET: Duration = Duration::from_millis(50);
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// A reading may take this share of the time until the next: 0.2 % of a processor.
 const SHARE: u32 = 500;
@@ -26,11 +37,26 @@ const SETTLES: u32 = 15;
 /// After a change comes another look: what is younger than a second is spared by a rule (a runtime's own helpers).
 const SECOND_LOOK: Duration = Duration::from_millis(1200);
 
+/// What was seen, and what the kernel told since the last time.
+pub struct Look {
+    /// What was seen.
+    pub observation: Observation,
+    /// What was told.
+    pub heard: Heard,
+}
+
 /// Reads the tasks over and over, by the kept iterator where the kernel has one.
 pub struct Watcher {
     options: Options,
     reader: Option<bpf::Reader>,
     declined: Option<Gap>,
+    listener: Option<Listener>,
+    heard: Heard,
+    /// What was lost by when it was told last.
+    told_lost: BTreeMap<&'static str, u64>,
+    /// Something happened.
+    news: bool,
+    ticks_ns: u64,
     /// What the tasks looked like when everything was last looked at.
     seen: u64,
     looked: Instant,
@@ -56,9 +82,31 @@ impl Watcher {
                 }
             },
         };
-        let now = Instant::now();
-        let mut watcher =
-            Self { options, reader, declined, seen: 0, looked: now, again: None, interval: OFTEN };
+        // First the events, then the look: nothing falls in between.
+        let listener = match reader.as_ref().map(|_| Listener::start(&context)) {
+            Some(Ok(listener)) => Some(listener),
+            Some(Err(error)) => {
+                log::info!("events are not heard, the tasks are read more often instead: {error}");
+                None
+            }
+            None => None,
+        };
+        let heard = Heard { by: listener.as_ref().map(heard_by), ..Heard::default() };
+        let interval = if listener.is_some() { SURE } else { OFTEN };
+        let mut watcher = Self {
+            options,
+            reader,
+            declined,
+            listener,
+            heard,
+            told_lost: BTreeMap::new(),
+            news: false,
+            ticks_ns: 1_000_000_000 / rustix::param::clock_ticks_per_second().max(1),
+            seen: 0,
+            looked: Instant::now(),
+            again: None,
+            interval,
+        };
         let observation = watcher.look().await?;
         Ok((watcher, observation))
     }
@@ -69,22 +117,75 @@ impl Watcher {
         self.interval
     }
 
-    /// Waits until the next reading is due.
-    pub async fn wait(&self) {
-        tokio::time::sleep(self.interval).await;
+    /// How the kernel tells what happens, if it does.
+    #[must_use]
+    pub const fn heard_by(&self) -> Option<HeardBy> {
+        self.heard.by
+    }
+
+    /// Waits until the next reading is due, or something has happened and nothing more does.
+    pub async fn wait(&mut self) {
+        let until = tokio::time::Instant::now() + self.interval;
+        let mut batch = None;
+        match &mut self.listener {
+            None => tokio::time::sleep_until(until).await,
+            Some(listener) => match tokio::time::timeout_at(until, listener.next()).await {
+                Err(_) => {}
+                Ok(None) => {
+                    // It said why. From here on only readings tell.
+                    self.listener = None;
+                    self.heard.by = None;
+                }
+                Ok(next) => batch = next,
+            },
+        }
+        let patience = Instant::now() + PATIENCE;
+        while let Some(next) = batch.take() {
+            self.hear(&next);
+            if let Some(listener) = &mut self.listener
+                && Instant::now() < patience
+            {
+                batch = tokio::time::timeout(QUIET, listener.next()).await.ok().flatten();
+            }
+        }
+    }
+
+    fn hear(&mut self, batch: &listener::Batch) {
+        self.news |= !batch.events.is_empty();
+        for event in &batch.events {
+            if let Some(exit) = event.exit {
+                let start_ticks = event.process_start_boottime_ns / self.ticks_ns;
+                self.heard.exits.insert(ProcessKey { pid: event.tgid, start_ticks }, exit);
+            }
+        }
+        let all = lost(&batch.counts);
+        let new = all.iter().map(|(cause, records)| {
+            (*cause, records.saturating_sub(self.told_lost.get(cause).copied().unwrap_or_default()))
+        });
+        for (cause, records) in new.filter(|(_, records)| *records > 0) {
+            *self.heard.lost.entry(cause).or_default() += records;
+            self.news = true;
+        }
+        self.told_lost = all;
     }
 
     /// Reads the tasks, and everything else if they have changed or it is time to.
     ///
     /// # Errors
     /// If no task can be read.
-    pub async fn next(&mut self) -> Result<Option<Observation>, CollectError> {
+    pub async fn next(&mut self) -> Result<Option<Look>, CollectError> {
         let result = self.look_if_due().await;
         if result.is_err() {
             // Whatever was missed is looked for as soon as looking works again.
             self.again = Some(Instant::now());
         }
-        result
+        let Some(observation) = result? else { return Ok(None) };
+        while let Some(batch) = self.listener.as_mut().and_then(Listener::try_next) {
+            self.hear(&batch);
+        }
+        let by = self.heard.by;
+        let heard = std::mem::replace(&mut self.heard, Heard { by, ..Heard::default() });
+        Ok(Some(Look { observation, heard }))
     }
 
     async fn look_if_due(&mut self) -> Result<Option<Observation>, CollectError> {
@@ -92,9 +193,11 @@ impl Watcher {
         let began = Instant::now();
         let (_, scan, _) = self.read(&context)?;
         let fingerprint = fingerprint(&scan);
-        self.interval = (began.elapsed() * SHARE).clamp(OFTEN, SELDOM);
+        let often = if self.listener.is_some() { SURE } else { OFTEN };
+        self.interval = (began.elapsed() * SHARE).clamp(often, SELDOM);
         let now = Instant::now();
-        let changed = fingerprint != self.seen;
+        // Before the look: what happens during it is news for the next one.
+        let changed = std::mem::take(&mut self.news) | (fingerprint != self.seen);
         let due = self.again.is_some_and(|at| at <= now) || now.duration_since(self.looked) >= EVERYTHING;
         if !changed && !due {
             return Ok(None);
@@ -114,7 +217,21 @@ impl Watcher {
             observation = self.look_once().await?;
         }
         self.looked = Instant::now();
+        self.track(&observation);
         Ok(observation)
+    }
+
+    /// Has the deaths be told that mean something: of containers and of PID namespaces.
+    fn track(&self, observation: &Observation) {
+        let Some(listener) = &self.listener else { return };
+        let inits: HashSet<u32> = observation.containers.iter().map(|container| container.pid).collect();
+        let host = &observation.host;
+        let own_pids = |task: &&Task| {
+            let pid = task.namespaces.get(Kind::Pid);
+            task.pid_namespace_init && pid.is_some_and(|it| host.is_host(Kind::Pid, it) == Some(false))
+        };
+        let tasks = observation.tasks.iter().filter(|task| inits.contains(&task.pid) || own_pids(task));
+        listener.track(tasks.cloned().collect());
     }
 
     async fn look_once(&mut self) -> Result<Observation, CollectError> {
@@ -135,6 +252,13 @@ impl Watcher {
             Some(reader) => Ok((TaskSource::Bpf, reader.read(context)?, None)),
             None => Ok((TaskSource::Procfs, procfs::read_tasks(context)?, self.declined.clone())),
         }
+    }
+}
+
+const fn heard_by(listener: &Listener) -> HeardBy {
+    match listener.tier {
+        bpf::EventTier::Syscall => HeardBy::Syscall,
+        bpf::EventTier::ForkExec => HeardBy::ForkExec,
     }
 }
 
@@ -161,7 +285,6 @@ fn fingerprint(scan: &TaskScan) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::observation::{Kind, Task};
 
     fn task(pid: u32, net: u32, cgroup: &str) -> Task {
         let namespaces = [(Kind::Net, net)].into_iter().collect();
