@@ -153,7 +153,7 @@ fn heading(moment: &Moment, watcher: &Watcher) -> String {
     };
     let interval = watcher.interval().as_millis();
     let seen = match watcher.heard_by() {
-        Some(HeardBy::Syscall) => {
+        Some(HeardBy::Fexit | HeardBy::Syscall) => {
             format!(
                 "told by the kernel of forks, execs, exits, setns and unshare, and every {interval} ms by"
             )

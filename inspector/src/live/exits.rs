@@ -130,6 +130,7 @@ fn exited(pod: &Pod, container: &Container, collapse: &Collapse<'_>, story: &Sto
         process: Story::process(story.last, container),
         exit: Some(exit),
         tier: match story.heard.by.filter(|_| heard(container, story).is_some()) {
+            Some(HeardBy::Fexit) => EventTier::Fexit,
             Some(HeardBy::Syscall) => EventTier::Syscall,
             Some(HeardBy::ForkExec) => EventTier::ForkExec,
             None => EventTier::Iterator,

@@ -123,6 +123,8 @@ pub struct Heard {
 /// How it is heard that a process joins or makes namespaces without a fork.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HeardBy {
+    /// By watching the kernel's functions for that.
+    Fexit,
     /// By the tracepoints of system calls.
     Syscall,
     /// Only by what it then starts.

@@ -137,6 +137,8 @@ impl EventType {
 pub enum EventTier {
     /// By comparing two readings of all tasks: what came and went between them is not seen.
     Iterator,
+    /// The kernel told of it as it happened; `setns` and `unshare` by the kernel's functions for them.
+    Fexit,
     /// The kernel told of it as it happened; `setns` and `unshare` by the tracepoints of system calls.
     Syscall,
     /// The kernel told of it as it happened; `setns` and `unshare` only by what is started then.

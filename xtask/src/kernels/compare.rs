@@ -105,10 +105,10 @@ pub fn programs(answers: &Answers) -> Result<Vec<(String, Option<u32>)>> {
         .filter_map(|check| check["found"].as_str());
     let programs: Vec<_> = found.flat_map(in_words).collect();
     ensure!(!programs.is_empty(), "the doctor names no eBPF program: {}", report["checks"]);
-    // What tells `watch` what happens has to load and attach as well, its programs on system calls too.
+    // What tells `watch` what happens has to load and attach as well, in the best way: Debian's kernels allow it.
     let events = list(&report, "checks")?.iter().find(|check| check["name"] == "kernel events");
     let tells =
-        |check: &&Value| check["found"].as_str().is_some_and(|found| found.starts_with("tier syscall"));
+        |check: &&Value| check["found"].as_str().is_some_and(|found| found.starts_with("tier fentry"));
     ensure!(
         events.filter(tells).is_some(),
         "the kernel's events are not heard in full: {}",

@@ -83,10 +83,14 @@ pub fn probe(context: &Context) -> Report {
     Report { object, btf, missing_capabilities, programs, read, events, gaps }
 }
 
-/// Attaches the event programs for a moment: with the tracepoints of system calls where that works.
+/// Attaches the event programs for a moment: with the tracepoints of system calls where there is no better way.
 fn events(context: &Context) -> Result<EventReport, BpfError> {
     let start = Instant::now();
-    let open = |syscalls| EventReader::open(context, &EventConfig { syscalls, ..EventConfig::default() });
-    let reader = open(true).or_else(|_| open(false))?;
-    Ok(EventReport { tier: reader.tier(), programs: reader.verified_instructions(), took: start.elapsed() })
+    let reader = EventReader::open(context, &EventConfig { syscalls: true, ..EventConfig::default() })?;
+    let took = start.elapsed();
+    // One program may be in several places.
+    let mut programs = reader.verified_instructions();
+    programs.sort_unstable();
+    programs.dedup();
+    Ok(EventReport { tier: reader.tier(), programs, took })
 }

@@ -36,14 +36,14 @@ pub(super) struct Listener {
 }
 
 impl Listener {
-    /// Attaches the event programs, with the tracepoints of system calls where they can be had: whoever watches does so
-    /// for a while.
+    /// Attaches the event programs, with the tracepoints of system calls where there is no better way: whoever watches
+    /// does so for a while.
     pub(super) fn start(context: &Context) -> Result<Self, BpfError> {
-        let config = |syscalls| EventConfig { syscalls, wake: Wake::AtOnce, ..EventConfig::default() };
-        let mut reader = EventReader::open(context, &config(true)).or_else(|error| {
-            log::info!("setns and unshare are not seen by themselves: {error}");
-            EventReader::open(context, &config(false))
-        })?;
+        let config = EventConfig { syscalls: true, wake: Wake::AtOnce, ..EventConfig::default() };
+        let mut reader = EventReader::open(context, &config)?;
+        for gap in reader.gaps() {
+            log::info!("{}: {}", gap.what, gap.why);
+        }
         let tier = reader.tier();
         let (sender, batches) = mpsc::channel(BATCHES);
         let (track, tracked) = std_mpsc::channel::<Vec<Task>>();

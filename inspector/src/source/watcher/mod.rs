@@ -257,6 +257,7 @@ impl Watcher {
 
 const fn heard_by(listener: &Listener) -> HeardBy {
     match listener.tier {
+        bpf::EventTier::Fentry => HeardBy::Fexit,
         bpf::EventTier::Syscall => HeardBy::Syscall,
         bpf::EventTier::ForkExec => HeardBy::ForkExec,
     }

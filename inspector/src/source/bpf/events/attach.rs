@@ -97,15 +97,18 @@ pub fn names(tiers: &[EventTier]) -> Vec<&'static str> {
     names
 }
 
+/// Programs, and the BTF id of the place that each goes to.
+type Places = Vec<(Program, u32)>;
+
 /// What the kernel says of the places where programs go, and of its structures.
 pub struct Kernel {
     pub layout: Layout,
     pub exit_tells_group_dead: bool,
     pub gaps: Vec<Gap>,
-    /// The BTF id of each program's place, for what every tier has.
-    always: Vec<(Program, u32)>,
-    /// The same for each tier; or why there is none.
-    tiers: Vec<(EventTier, Result<Vec<(Program, u32)>, String>)>,
+    /// What every tier has.
+    always: Places,
+    /// What each tier has besides; or why there is no such tier.
+    tiers: Vec<(EventTier, Result<Places, String>)>,
 }
 
 impl Kernel {
@@ -153,7 +156,7 @@ impl Kernel {
 }
 
 /// Where the programs of a tier go.
-fn places(btf: &Btf<'_>, tier: EventTier, layout: &Layout) -> Result<Vec<(Program, u32)>, String> {
+fn places(btf: &Btf<'_>, tier: EventTier, layout: &Layout) -> Result<Places, String> {
     match tier {
         EventTier::ForkExec => Ok(Vec::new()),
         EventTier::Syscall if layout.registers_syscall == MISSING => {
@@ -173,7 +176,7 @@ fn places(btf: &Btf<'_>, tier: EventTier, layout: &Layout) -> Result<Vec<(Progra
     }
 }
 
-fn find(btf: &Btf<'_>, programs: &[Program]) -> Result<Vec<(Program, u32)>, String> {
+fn find(btf: &Btf<'_>, programs: &[Program]) -> Result<Places, String> {
     let one = |program: &Program| {
         let id = match program.attach {
             Attach::Tracepoint => btf.tracepoint(program.place).map(|found| found.id),
