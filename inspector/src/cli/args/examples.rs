@@ -139,9 +139,10 @@ Examples:
 
 Formats: table (a line an event), json (an object a line). The kernel tells when
 something happens, and then, and twice a second, all tasks are read and compared with
-the last reading; what comes and goes in between is not seen. While it runs, every
-system call of the machine takes a little longer (the tracepoints that setns and
-unshare are seen by). Without eBPF only the readings tell. The JSON: docs/json.md,
-`inspector schema watch`.
+the last reading; what comes and goes in between is not seen. Where
+the kernel allows no fentry (`inspector doctor` tells), every system call of the machine
+takes a little longer while it runs: the tracepoints that setns and unshare are seen by
+then. Without eBPF only the readings tell. The JSON: docs/json.md, `inspector schema
+watch`.
 
 Exit codes: see inspector --help.";
