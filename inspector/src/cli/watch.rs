@@ -166,10 +166,7 @@ fn heading(moment: &Moment, watcher: &Watcher) -> String {
         None => "; what comes and goes between two looks is not seen",
         Some(_) => "",
     };
-    format!(
-        "watching {living} pods and groups on {}, {seen} {how}{unseen}{partial}",
-        observation.node.name,
-    )
+    format!("watching {living} pods and groups on {}, {seen} {how}{unseen}{partial}", observation.node.name,)
 }
 
 fn lost(error: CollectError) -> Failure {
