@@ -94,6 +94,16 @@ pub fn resolve(flags: &Global, config: &Config, command: &Command) -> Result<Set
             command.name()
         )));
     }
+    if let Command::Watch(watch) = command
+        && watch.args.tui
+    {
+        let lines = ["--output", "--no-headers"].into_iter().find(|flag| given.contains(flag));
+        if let Some(flag) = lines.filter(|_| flags.output != Some(Output::Common(Format::Table))) {
+            return Err(Failure::usage(format!(
+                "{flag} is about lines, and --tui shows none; leave one of them out"
+            )));
+        }
+    }
     let input = match &global.replay {
         None => Input::Node(Options {
             handles: needs_handles(command),

@@ -6,6 +6,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::args::WatchArgs;
 use super::failure::Failure;
+use super::fullscreen::{Fullscreen, Stage};
 use super::resolve::{Input, Settings};
 use super::terminal::Terminal;
 use crate::live::{Engine, Moment};
@@ -31,7 +32,9 @@ pub fn run(args: &WatchArgs, settings: &Settings) -> Result<(), Failure> {
         ))
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
-    let stream = Stream { args, settings, look: Terminal::detect().look(settings, false), written: false };
+    let mut screen = Fullscreen::start(args, settings)?;
+    let stage = screen.as_ref().map(|screen| screen.stage(args));
+    let stream = Stream { args, settings, look: Terminal::detect().look(settings, false), written: false, stage };
     let result = runtime.block_on(async {
         let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
         let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
@@ -41,12 +44,15 @@ pub fn run(args: &WatchArgs, settings: &Settings) -> Result<(), Failure> {
                 None => std::future::pending().await,
             }
         };
-        tokio::select! {
+        let done = tokio::select! {
+            done = Fullscreen::ended(&mut screen) => done,
             done = stream.follow(options.clone()) => done,
             () = limit => Ok(()),
             _ = interrupt.recv() => Ok(()),
             _ = terminate.recv() => Ok(()),
-        }
+        };
+        Fullscreen::end(screen).await;
+        done
     });
     runtime.shutdown_background();
     result
@@ -59,13 +65,18 @@ struct Stream<'a> {
     look: Look,
     /// Whether an event was written: the first one names the machine.
     written: bool,
+    /// Where they go instead, where the whole screen is drawn on.
+    stage: Option<Stage>,
 }
 
 impl Stream<'_> {
     async fn follow(mut self, options: crate::source::Options) -> Result<(), Failure> {
         let (mut watcher, first) = Watcher::start(options).await.map_err(lost)?;
         let mut engine = Engine::new(Moment::of(first), self.settings.all);
-        if self.settings.headers && self.settings.format == Format::Table {
+        let how = heard(&watcher);
+        if let Some(stage) = &mut self.stage {
+            stage.show(engine.last(), &how, 0);
+        } else if self.settings.headers && self.settings.format == Format::Table {
             let heading = heading(engine.last(), &watcher);
             if !write(&render::text::clean(&heading))? || !write("\n")? {
                 return Ok(());
@@ -80,6 +91,9 @@ impl Stream<'_> {
                 Ok(None) => continue,
                 Err(error) if failures < PATIENCE => {
                     log::warn!("could not look at this node: {error}; trying again");
+                    if let Some(stage) = &mut self.stage {
+                        stage.fail(&format!("could not look at this node: {error}; trying again"));
+                    }
                     (failures, failed) = (failures + 1, Some(error));
                     continue;
                 }
@@ -97,6 +111,9 @@ impl Stream<'_> {
                 if !self.tell(event, engine.last())? || done {
                     return Ok(());
                 }
+            }
+            if let Some(stage) = &mut self.stage {
+                stage.show(engine.last(), &how, heard.lost.values().sum());
             }
         }
     }
@@ -121,6 +138,12 @@ impl Stream<'_> {
 
     /// Writes a line; false once nobody reads any more.
     fn tell(&mut self, mut event: Event, moment: &Moment) -> Result<bool, Failure> {
+        if let Some(stage) = &self.stage {
+            let last = self.args.until == Some(event.event_type);
+            let line = last.then(|| render::events::human(&event, &self.look));
+            stage.tell(event, line);
+            return Ok(true);
+        }
         if !self.written {
             event.node = Some(view::node(moment.observation()));
             self.written = true;
@@ -134,6 +157,16 @@ impl Stream<'_> {
             _ => render::events::human(&event, &self.look),
         };
         write(&line)
+    }
+}
+
+/// How changes are noticed, for a line of state.
+fn heard(watcher: &Watcher) -> String {
+    match watcher.heard_by() {
+        Some(HeardBy::Fexit) => "told by the kernel (fentry)".to_owned(),
+        Some(HeardBy::Syscall) => "told by the kernel (syscall)".to_owned(),
+        Some(HeardBy::ForkExec) => "told by the kernel (fork-exec)".to_owned(),
+        None => format!("looking every {} ms", watcher.interval().as_millis()),
     }
 }
 

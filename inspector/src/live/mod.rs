@@ -52,6 +52,12 @@ impl Moment {
         &self.snapshot.pods
     }
 
+    /// What is wrong, worst first.
+    #[must_use]
+    pub fn findings(&self) -> &[Finding] {
+        &self.judgement.findings
+    }
+
     fn process(&self, key: ProcessKey) -> Option<&Task> {
         let at = self.observation.tasks.binary_search_by_key(&key.pid, |task| task.pid).ok()?;
         self.observation.tasks.get(at).filter(|task| self.key(task) == key)
