@@ -34,7 +34,8 @@ pub fn run(args: &WatchArgs, settings: &Settings) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
     let mut screen = Fullscreen::start(args, settings)?;
     let stage = screen.as_ref().map(|screen| screen.stage(args));
-    let stream = Stream { args, settings, look: Terminal::detect().look(settings, false), written: false, stage };
+    let stream =
+        Stream { args, settings, look: Terminal::detect().look(settings, false), written: false, stage };
     let result = runtime.block_on(async {
         let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
         let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;

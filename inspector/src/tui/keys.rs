@@ -200,9 +200,9 @@ impl App {
         let numbers: Vec<u64> =
             self.story.matching(&self.filter, self.held).iter().map(|told| told.number).collect();
         let last = numbers.len().saturating_sub(1);
-        let place = self.bottom.map_or(last, |bottom| {
-            numbers.partition_point(|number| *number <= bottom).saturating_sub(1)
-        });
+        let place = self
+            .bottom
+            .map_or(last, |bottom| numbers.partition_point(|number| *number <= bottom).saturating_sub(1));
         let place = step.taken(place, numbers.len());
         self.bottom = numbers.get(place).copied().filter(|_| place < last);
         Action::Draw

@@ -10,10 +10,10 @@ use crossterm::event::{self, Event as Input};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::sync::oneshot;
 
+use super::App;
 use super::keys::Action;
 use super::mailbox::{Mail, Updates};
 use super::screen::{self, Screen};
-use super::App;
 
 /// Between two pictures at least.
 const PICTURE: Duration = Duration::from_millis(33);

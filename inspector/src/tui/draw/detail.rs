@@ -156,15 +156,18 @@ fn finding_lines(text: &mut Text<'_>, group: &[&Finding]) {
     let mark = if tone == Tone::Bad { "▲ " } else { "" };
     let severity = first.severity.name().to_uppercase();
     text.line(&format!("{mark}{severity} {} {}{kinds}", first.rule, first.name), 0, tone);
+    for statement in statements(group, |it| vec![&it.message]) {
+        text.line(&statement, 2, Tone::Plain);
+    }
     let sections = [
-        ("", statements(group, |it| vec![&it.message])),
-        ("evidence: ", statements(group, |it| it.evidence.iter().collect())),
-        ("consequence: ", statements(group, |it| vec![&it.consequence])),
-        ("remedy: ", statements(group, |it| vec![&it.remedy])),
+        ("evidence", statements(group, |it| it.evidence.iter().collect())),
+        ("consequence", statements(group, |it| vec![&it.consequence])),
+        ("remedy", statements(group, |it| vec![&it.remedy])),
     ];
-    for (label, statements) in sections {
+    for (label, statements) in sections.into_iter().filter(|(_, statements)| !statements.is_empty()) {
+        text.line(label, 2, Tone::Dim);
         for statement in statements {
-            text.line(&format!("{label}{statement}"), 2, Tone::Plain);
+            text.line(&statement, 4, Tone::Plain);
         }
     }
 }

@@ -25,13 +25,8 @@ impl App {
         let bottom = self.bottom.map_or(last_place, |bottom| {
             matching.partition_point(|told| told.number <= bottom).saturating_sub(1)
         });
-        let below = match last_place - bottom {
-            0 if self.held.is_some() => format!("held, {} new (p)", self.waiting()),
-            0 => String::new(),
-            newer => format!("{newer} newer below (End)"),
-        };
         drop(matching);
-        let inner = self.frame(frame, area, &title, &below, Focus::Right);
+        let inner = self.frame(frame, area, &title, "", Focus::Right);
         let (room, height) = (usize::from(inner.width), usize::from(inner.height));
         let matching = self.story.matching(&self.filter, self.held);
         if matching.is_empty() {
@@ -70,6 +65,14 @@ impl App {
         }
         // Where it was scrolled beyond what there is.
         self.bottom = self.bottom.map(|_| at).filter(|_| !everything && last < last_place);
+        let below = match last_place - last {
+            0 if self.held.is_some() => format!("held, {} new (p)", self.waiting()),
+            0 => String::new(),
+            newer => format!("{newer} newer below (End)"),
+        };
+        if !below.is_empty() {
+            self.frame(frame, area, &title, &below, Focus::Right);
+        }
         frame.render_widget(Paragraph::new(lines), inner);
     }
 
@@ -109,7 +112,8 @@ impl App {
             let room = room - BEFORE;
             let mut texts = self.texts(&told.text, room).into_iter();
             let first = texts.next().unwrap_or_default();
-            let head = vec![time, mark, self.span(format!("{name:<20}"), tone), self.span(first, Tone::Plain)];
+            let head =
+                vec![time, mark, self.span(format!("{name:<20}"), tone), self.span(first, Tone::Plain)];
             let indented = |text| Line::from(format!("{}{text}", " ".repeat(BEFORE)));
             return std::iter::once(Line::from(head)).chain(texts.map(indented)).collect();
         }

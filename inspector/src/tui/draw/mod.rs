@@ -83,7 +83,11 @@ impl App {
             let left = (body.width * 2 / 5).clamp(36, 80);
             both(Layout::horizontal([Constraint::Length(left), Constraint::Min(1)]).areas(body))
         } else if body.height >= HIGH {
-            both(Layout::vertical([Constraint::Percentage(45), Constraint::Min(1)]).areas(body))
+            // No more than there is to show.
+            let lines = self.listed().into_iter().map(pods::size).sum::<usize>().max(4) + 2;
+            let most = body.height * 9 / 20;
+            let upper = u16::try_from(lines).unwrap_or(most).min(most);
+            both(Layout::vertical([Constraint::Length(upper), Constraint::Min(1)]).areas(body))
         } else if self.focus == Focus::Pods {
             [Some(body), None]
         } else {
@@ -105,7 +109,8 @@ impl App {
             .border_style(style)
             .title(Line::styled(title, style));
         if !below.is_empty() && bordered {
-            block = block.title_bottom(Line::styled(format!(" {} ", fit(below, room)), style).right_aligned());
+            block =
+                block.title_bottom(Line::styled(format!(" {} ", fit(below, room)), style).right_aligned());
         }
         let inner = block.inner(area);
         frame.render_widget(block, area);
@@ -174,29 +179,29 @@ impl App {
     fn draw_keys(&self, frame: &mut Frame<'_>, area: Rect) {
         let room = usize::from(area.width);
         if self.over == Over::Typing {
-            let before = "/";
-            let after = "▏ Enter keeps, Esc drops";
             // The end of what is typed is what one looks at.
             let typed = crate::render::text::fit_end(&self.filter.text, room.saturating_sub(8));
             let line = Line::from(vec![
-                self.span(format!("{before}{typed}"), Tone::Strong),
-                self.span(fit(after, room.saturating_sub(1 + width(&typed))), Tone::Dim),
+                self.span(format!("/{typed}"), Tone::Strong),
+                self.span(fit("▏ Enter keeps, Esc drops", room.saturating_sub(1 + width(&typed))), Tone::Dim),
             ]);
             frame.render_widget(line, area);
             return;
         }
         let keys: &[(&str, &str)] = match self.over {
             Over::Help => &[("Esc", "close"), ("q", "end"), ("↑↓", "move")],
-            Over::Types(_) => &[("Esc", "close"), ("Space", "toggle"), ("a", "all"), ("n", "none"), ("q", "end")],
+            Over::Types(_) => {
+                &[("Esc", "close"), ("Space", "toggle"), ("a", "all"), ("n", "none"), ("q", "end")]
+            }
             _ if self.detail.is_some() => {
-                &[("?", "help"), ("q", "end"), ("Esc", "close"), ("↑↓", "move"), ("Tab", "other pane")]
+                &[("?", "help"), ("q", "end"), ("Esc", "close"), ("↑↓", "move"), ("Tab", "pane")]
             }
             _ => &[
                 ("?", "help"),
                 ("q", "end"),
-                ("Tab", "other pane"),
-                ("Enter", "details"),
-                ("f", "this pod only"),
+                ("Tab", "pane"),
+                ("Enter", "detail"),
+                ("f", "this pod"),
                 ("/", "text"),
                 ("t", "types"),
                 ("p", "hold"),

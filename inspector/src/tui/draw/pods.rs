@@ -11,8 +11,8 @@ use crate::render::text::{fit, width};
 use crate::render::{Tone, words};
 use crate::view::{Container, Pod, State};
 
-/// From so many columns on, there is room to say what a container shares.
-const ROOMY: usize = 56;
+/// So many columns are worth saying in what a container shares.
+const SHARING: usize = 14;
 
 /// Lines of a pod before its containers: its name, its verdict.
 const HEAD: usize = 2;
@@ -40,7 +40,7 @@ impl App {
             frame.render_widget(Paragraph::new(lines.collect::<Vec<_>>()), inner);
             return;
         }
-        let size = |pod: &&Pod| HEAD + pod.containers.len();
+        let size = |pod: &&Pod| size(pod);
         let marked = self.place();
         let start: usize = listed.iter().take(marked).map(size).sum();
         let end = start + listed.get(marked).map_or(0, size);
@@ -99,48 +99,73 @@ impl App {
         let mut lines =
             vec![head, Line::from(vec!["  ".into(), self.span(fit(&verdict, room.saturating_sub(2)), tone)])];
         let last = pod.containers.len().saturating_sub(1);
-        let names = pod.containers.iter().map(|it| width(&fit(&it.name, 24))).max().unwrap_or(0);
+        let columns = Columns::of(pod, room);
         for (place, container) in pod.containers.iter().enumerate() {
-            lines.push(self.container_line(pod, container, place == last, names, room));
+            lines.push(self.container_line(pod, container, place == last, &columns, room));
         }
         lines
     }
 
-    /// `  ├─◆nginx    app   running    owns pid net ipc`
+    /// `  ├─◆nginx   app running owns pid net ipc`
     fn container_line(
         &self,
         pod: &Pod,
         container: &Container,
         last: bool,
-        names: usize,
+        columns: &Columns,
         room: usize,
     ) -> Line<'static> {
         let (sharing, tone) = words::sharing(pod, container, false);
         let (state, state_tone) = words::state(container);
         let owner = owns(pod, container);
-        let roomy = room >= ROOMY;
-        // Branch, mark, role and state.
-        let fixed = 2 + 2 + 1 + 1 + 5 + 1 + 10;
-        let name = fit(&container.name, names.min(room.saturating_sub(fixed)).max(6));
-        let name = format!("{name}{}", " ".repeat(names.min(room.saturating_sub(fixed)).saturating_sub(width(&name))));
         let gone = container.state == State::Exited;
-        let role: String = container.role.name().chars().take(if roomy { 9 } else { 5 }).collect();
-        let padded = if roomy { format!(" {role:<9}") } else { format!(" {role:<5}") };
+        let padded = |text: &str, columns: usize| {
+            let text = fit(text, columns);
+            let padding = " ".repeat(columns.saturating_sub(width(&text)));
+            text + &padding
+        };
         let mut spans = vec![
             self.span(if last { "  └─" } else { "  ├─" }, Tone::Dim),
             self.span(if owner { "◆" } else { " " }, if owner { tone } else { Tone::Plain }),
-            self.span(name, if gone { Tone::Dim } else { Tone::Plain }),
-            self.span(padded, Tone::Dim),
-            self.span(format!(" {}", fit(&state, 10)), state_tone),
+            self.span(padded(&container.name, columns.name), if gone { Tone::Dim } else { Tone::Plain }),
+            self.span(format!(" {}", padded(container.role.name(), columns.role)), Tone::Dim),
+            self.span(format!(" {}", padded(&state, columns.state)), state_tone),
         ];
-        let used = Line::from(spans.clone()).width();
-        if roomy && !sharing.is_empty() {
-            let gap = " ".repeat(10_usize.saturating_sub(width(&state)) + 1);
-            spans.push(self.span(gap.clone(), Tone::Plain));
-            spans.push(self.span(fit(&sharing, room.saturating_sub(used + gap.len()).max(1)), tone));
+        let rest = room.saturating_sub(columns.total());
+        if rest > SHARING && !sharing.is_empty() {
+            spans.push(self.span(format!(" {}", fit(&sharing, rest - 1)), tone));
         }
         Line::from(spans)
     }
+}
+
+/// How wide what is said of a pod's containers is.
+struct Columns {
+    name: usize,
+    role: usize,
+    state: usize,
+}
+
+impl Columns {
+    fn of(pod: &Pod, room: usize) -> Self {
+        let widest = |of: &dyn Fn(&Container) -> usize| pod.containers.iter().map(of).max().unwrap_or(0);
+        let role = widest(&|it| it.role.name().len());
+        let state = widest(&|it| width(&words::state(it).0));
+        let name = widest(&|it| width(&fit(&it.name, 24)));
+        let columns = Self { name: 0, role, state };
+        // Of the rest rather the name than nothing.
+        Self { name: name.min(room.saturating_sub(columns.total())).max(6), ..columns }
+    }
+
+    /// With the branch, the mark and the gaps.
+    const fn total(&self) -> usize {
+        5 + self.name + 1 + self.role + 1 + self.state
+    }
+}
+
+/// Lines of a pod.
+pub(super) fn size(pod: &Pod) -> usize {
+    HEAD + pod.containers.len()
 }
 
 /// Whether it owns a namespace that others share, dead or alive.
