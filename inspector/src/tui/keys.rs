@@ -135,8 +135,9 @@ impl App {
     fn in_panes(&mut self, code: KeyCode) -> Action {
         match code {
             KeyCode::Char('q') => return Action::Quit,
-            KeyCode::Esc if self.detail.is_none() => return Action::Quit,
-            KeyCode::Esc => self.close(),
+            KeyCode::Esc if self.detail.is_some() => self.close(),
+            KeyCode::Esc if self.notice.is_some() => self.notice = None,
+            KeyCode::Esc => return Action::Quit,
             KeyCode::Char('?') => (self.over, self.scrolled) = (Over::Help, 0),
             KeyCode::Tab | KeyCode::BackTab => {
                 self.focus = if self.focus == Focus::Pods { Focus::Right } else { Focus::Pods };

@@ -44,8 +44,9 @@ impl Tui {
         let (tell, ended) = oneshot::channel();
         let inbox = updates.clone();
         thread::Builder::new().name("screen".to_owned()).spawn(move || {
-            let result = show(app, &inbox);
-            inbox.close();
+            let inbox = Closing(inbox);
+            let result = show(app, &inbox.0);
+            drop(inbox);
             // Nobody waits for it where the program ends anyway.
             let _ = tell.send(result);
         })?;
@@ -65,7 +66,7 @@ impl Tui {
     pub async fn ended(&mut self) -> io::Result<()> {
         let result = (&mut self.ended).await;
         self.over = true;
-        result.unwrap_or_else(|_| Err(io::Error::other("the view failed; this is a bug, please report it")))
+        result.unwrap_or_else(|_| Err(bug()))
     }
 
     /// Ends it, and waits until the terminal is as it was.
@@ -83,6 +84,19 @@ impl Drop for Tui {
     }
 }
 
+fn bug() -> io::Error {
+    io::Error::other("the view failed, which is a bug: please report it")
+}
+
+/// Ends both sides when one of them ends, by a panic too.
+struct Closing(Updates);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
 /// Shows news until it is closed.
 fn show(mut app: App, inbox: &Updates) -> io::Result<()> {
     let mut first = Mail::default();
@@ -95,12 +109,8 @@ fn show(mut app: App, inbox: &Updates) -> io::Result<()> {
         first.logged = None;
     }
     let mut screen = Screen::take(app.colour)?;
-    let reader = inbox.clone();
-    let keys = thread::Builder::new().name("keys".to_owned()).spawn(move || {
-        let result = read(&reader);
-        reader.close();
-        result
-    })?;
+    let reader = Closing(inbox.clone());
+    let keys = thread::Builder::new().name("keys".to_owned()).spawn(move || read(&reader.0))?;
     let mut mail = first;
     let result = loop {
         let began = Instant::now();
@@ -121,7 +131,7 @@ fn show(mut app: App, inbox: &Updates) -> io::Result<()> {
     };
     inbox.close();
     // Before the terminal is given back: what is typed from then on is for others.
-    let read = keys.join().unwrap_or_else(|_| Ok(()));
+    let read = keys.join().unwrap_or_else(|_| Err(bug()));
     drop(screen);
     result.and(read)
 }

@@ -2,7 +2,7 @@
 
 use super::Scene;
 use super::story::{Filter, Story};
-use crate::render::text::{clean, fit};
+use crate::render::text::fit;
 use crate::view::{Event, Finding, Pod};
 
 /// The longest notice, in columns.
@@ -131,7 +131,7 @@ impl App {
 
     /// Shows a line of the log.
     pub fn log(&mut self, line: &str) {
-        (self.notice, self.failed) = (Some(clean(&fit(line, NOTICE)).into_owned()), false);
+        (self.notice, self.failed) = (Some(fit(line, NOTICE)), false);
     }
 
     /// The pods that are listed.

@@ -7,7 +7,7 @@ use ratatui::widgets::Paragraph;
 
 use super::super::state::{App, Detail, Focus};
 use crate::render::findings::{self, groups, statements};
-use crate::render::text::{clean, fit, wrap};
+use crate::render::text::{fit, wrap};
 use crate::render::{Tone, words};
 use crate::view::{Container, Finding, Namespace, Pod};
 
@@ -73,7 +73,7 @@ impl App {
         let (verdict, tone) = words::verdict(pod);
         text.line(&verdict, 0, tone);
         if !pod.why.is_empty() {
-            text.line(&clean(&pod.why), 0, Tone::Plain);
+            text.line(&pod.why, 0, Tone::Plain);
         }
         text.line(&format!("{} · {}", pod.origin.name(), words::short_id(&pod.id)), 0, Tone::Dim);
 
@@ -129,13 +129,13 @@ fn namespace_lines(text: &mut Text<'_>, pod: &Pod, namespace: &Namespace) {
     let whose = owner.container.as_ref().map_or_else(|| "unknown".to_owned(), named);
     let gone = if owner.container.is_some() && !owner.alive { ", which is gone" } else { "" };
     let line = format!(
-        "owner {whose}{gone} ({}); {} by {}; {}",
-        owner.evidence.name(),
+        "owner {whose}{gone} · {} · evidence: {}, {}",
         owner.class.name(),
-        owner.class_evidence.name(),
-        clean(&owner.why)
+        owner.evidence.name(),
+        owner.class_evidence.name()
     );
     text.line(&line, 2, Tone::Plain);
+    text.line(&owner.why, 2, Tone::Dim);
     for holder in &namespace.holders {
         let by = match (&holder.path, holder.pid) {
             (Some(path), _) => format!(" {}", fit(path, 200)),

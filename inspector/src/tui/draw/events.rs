@@ -31,7 +31,7 @@ impl App {
         let matching = self.story.matching(&self.filter, self.held);
         if matching.is_empty() {
             let text = match self.story.count() {
-                0 => "Nothing has happened yet; what does is told here.",
+                0 => "Nothing has happened since this began; what does appears here.",
                 _ => "No event matches; c shows all again.",
             };
             let lines = wrap(text, room).into_iter().map(Line::from);

@@ -80,7 +80,7 @@ impl App {
     fn panes(&self, body: Rect) -> [Option<Rect>; 2] {
         let both = |areas: [Rect; 2]| areas.map(Some);
         if body.width >= WIDE {
-            let left = (body.width * 2 / 5).clamp(36, 80);
+            let left = (body.width * 2 / 5).clamp(36, 72);
             both(Layout::horizontal([Constraint::Length(left), Constraint::Min(1)]).areas(body))
         } else if body.height >= HIGH {
             // No more than there is to show.
@@ -153,7 +153,7 @@ impl App {
         if scene.lost > 0 {
             parts.push((format!("▲ {} lost", words::count(scene.lost, "event", "events")), 1));
         } else {
-            parts.push(("0 lost".to_owned(), 5));
+            parts.push(("no event lost".to_owned(), 5));
         }
         if scene.gaps > 0 {
             parts.push((format!("? {}", count(scene.gaps, "gap", "gaps")), 4));

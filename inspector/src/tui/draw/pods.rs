@@ -154,7 +154,7 @@ impl Columns {
         let name = widest(&|it| width(&fit(&it.name, 24)));
         let columns = Self { name: 0, role, state };
         // Of the rest rather the name than nothing.
-        Self { name: name.min(room.saturating_sub(columns.total())).max(6), ..columns }
+        Self { name: name.min(room.saturating_sub(columns.total()).max(6)), ..columns }
     }
 
     /// With the branch, the mark and the gaps.
