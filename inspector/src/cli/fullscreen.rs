@@ -47,7 +47,14 @@ impl Fullscreen {
             ))
         })?;
         let updates = tui.updates();
-        let hold = logging::hold(move |line| updates.send(Update::Logged(line)));
+        let hold = logging::hold(move |line| {
+            // What -v asks for comes many times a second; it can be read afterwards.
+            if let Some(text) = line.strip_prefix("inspector: ")
+                && (text.starts_with("warn: ") || text.starts_with("error: "))
+            {
+                updates.send(Update::Logged(text.to_owned()));
+            }
+        });
         Ok(Some(Self { tui, hold, last: Rc::default() }))
     }
 

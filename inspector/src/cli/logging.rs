@@ -45,7 +45,7 @@ static BACK: Mutex<Option<HeldBack>> = Mutex::new(None);
 struct HeldBack {
     lines: VecDeque<Vec<u8>>,
     let_go: u64,
-    tell: Box<dyn Fn(String) + Send>,
+    tell: Box<dyn Fn(&str) + Send>,
 }
 
 /// Holds log lines back until it is dropped.
@@ -55,7 +55,7 @@ pub struct Hold(());
 /// Holds log lines back that would be written across what is drawn on the screen, and tells them to `tell`; afterwards they
 /// are written. Where standard error is no terminal, they are written at once, too.
 #[must_use]
-pub fn hold(tell: impl Fn(String) + Send + 'static) -> Hold {
+pub fn hold(tell: impl Fn(&str) + Send + 'static) -> Hold {
     *back() = Some(HeldBack { lines: VecDeque::new(), let_go: 0, tell: Box::new(tell) });
     Hold(())
 }
@@ -84,7 +84,7 @@ impl Write for Lines {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let mut back = back();
         let Some(held) = back.as_mut() else { return io::stderr().write(line) };
-        (held.tell)(String::from_utf8_lossy(line).trim_end().to_owned());
+        (held.tell)(String::from_utf8_lossy(line).trim_end());
         if !io::stderr().is_terminal() {
             return io::stderr().write(line);
         }

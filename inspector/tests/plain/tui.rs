@@ -161,3 +161,16 @@ fn a_view_needs_a_terminal() {
     assert_eq!((run.code, run.stdout.len(), run.stderr.lines().count()), (Some(2), 0, 1), "{run:?}");
     assert!(run.stderr.contains("leave --tui out"), "{run:?}");
 }
+
+#[test]
+fn the_log_waits_until_the_screen_is_left() {
+    let screen = Screen::start(&["-v", "--for=3s"]);
+    let output = Arc::clone(&screen.output);
+    let (status, _) = screen.end();
+    assert_eq!(status.code(), Some(0));
+    let text = || String::from_utf8_lossy(&output.lock().unwrap()).into_owned();
+    wait_until("the log", || text().contains("inspector: info: "));
+    let text = text();
+    let (before, _) = text.split_once(LEFT).unwrap();
+    assert!(!before.contains("inspector: info: "), "{text:?}");
+}
