@@ -64,7 +64,6 @@ impl Fullscreen {
             updates: self.tui.updates(),
             shown: None,
             pods: args.pod.clone(),
-            lost: 0,
             last: Rc::clone(&self.last),
         }
     }
@@ -104,16 +103,14 @@ pub struct Stage {
     shown: Option<Scene>,
     /// The pods that are asked for; all, where none is.
     pods: Vec<String>,
-    lost: u64,
     /// The line that is to be left on the terminal.
     last: Rc<Cell<Option<String>>>,
 }
 
 impl Stage {
     /// Shows how the node is now, where that is news. `heard` says in a word or two how changes are noticed, `lost` how many
-    /// events of the kernel did not arrive since the last time.
+    /// events of the kernel did not arrive since the beginning.
     pub fn show(&mut self, moment: &Moment, heard: &str, lost: u64) {
-        self.lost += lost;
         let node = &moment.observation().node.name;
         let gaps = moment.observation().gaps.iter().filter(|gap| gap.could_change_verdict).count();
         let wanted = |id: &str, name: &str| {
@@ -121,12 +118,12 @@ impl Stage {
         };
         let pods = || moment.pods().iter().filter(|pod| wanted(&pod.id, &pod.name));
         let findings = || {
-            moment.findings().iter().filter(|finding| {
+            moment.judgement().findings.iter().filter(|finding| {
                 self.pods.is_empty() || pods().any(|pod| finding.subject.pod.as_ref() == Some(&pod.id))
             })
         };
         let known = self.shown.as_ref().is_some_and(|shown| {
-            (shown.lost, shown.gaps, shown.heard.as_str(), &shown.node) == (self.lost, gaps, heard, node)
+            (shown.lost, shown.gaps, shown.heard.as_str(), &shown.node) == (lost, gaps, heard, node)
                 && shown.pods.iter().eq(pods())
                 && shown.findings.iter().eq(findings())
         });
@@ -138,7 +135,7 @@ impl Stage {
             heard: heard.to_owned(),
             pods: pods().cloned().collect(),
             findings: findings().cloned().collect(),
-            lost: self.lost,
+            lost,
             gaps,
         };
         self.updates.send(Update::State(Box::new(scene.clone())));
