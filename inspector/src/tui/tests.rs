@@ -205,7 +205,7 @@ fn events_are_chosen_by_pod_text_and_type() {
         ("/owner-Exx\u{8}", "Events: 1 of 7 · /owner-Ex", "is gone", "logger of redis"),
         ("/no such", "Events: 0 of 7", "No event matches", "logger of redis"),
         ("/no such\u{1b}", "Events: 7", "logger of redis", "No event"),
-        ("tn↓ \n", "Events: 1 of 7 · 12 types hidden", "ended by itself", "logger of redis"),
+        ("tn↓ \n", "Events: 1 of 7 · 15 types hidden", "ended by itself", "logger of redis"),
         ("tna\n", "Events: 7", "logger of redis", "No event"),
         ("f/came\ntn\nc", "Events: 7", "logger of redis", "No event"),
     ] {
