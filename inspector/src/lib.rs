@@ -16,4 +16,5 @@ pub mod recording;
 pub mod render;
 pub mod source;
 pub mod state;
+pub mod tui;
 pub mod view;

@@ -313,6 +313,9 @@ pub struct WatchArgs {
     /// Only events about namespaces of this kind; repeatable, or a list with commas
     #[arg(long, value_enum, value_delimiter = ',', value_name = "KIND", help_heading = "Choosing")]
     pub kind: Vec<Kind>,
+    /// Show pods and events on the whole screen, to move about in; `?` there tells the keys
+    #[arg(long, help_heading = "Printing")]
+    pub tui: bool,
 }
 
 /// What `graph` can be told.

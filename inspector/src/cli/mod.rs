@@ -9,6 +9,7 @@ mod config;
 mod connect;
 mod explain;
 mod failure;
+mod fullscreen;
 mod graph;
 mod input;
 mod logging;

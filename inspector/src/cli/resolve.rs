@@ -94,6 +94,20 @@ pub fn resolve(flags: &Global, config: &Config, command: &Command) -> Result<Set
             command.name()
         )));
     }
+    if let Command::Watch(watch) = command
+        && watch.args.tui
+    {
+        let table = Output::Common(Format::Table);
+        let lines = [
+            ("--output", flags.output.is_some_and(|output| output != table)),
+            ("--no-headers", flags.no_headers),
+        ];
+        if let Some((flag, _)) = lines.iter().find(|(_, given)| *given) {
+            return Err(Failure::usage(format!(
+                "{flag} is about lines, and --tui shows none; leave one of them out"
+            )));
+        }
+    }
     let input = match &global.replay {
         None => Input::Node(Options {
             handles: needs_handles(command),
@@ -302,6 +316,8 @@ mod tests {
             ("rules --all", "--all"),
             ("watch -o yaml", "yaml"),
             ("watch --replay f", "--replay"),
+            ("watch --tui -o json", "--output"),
+            ("--no-headers watch -o table --tui", "--no-headers"),
         ] {
             let failure = settings(line).unwrap_err();
             assert!(failure.code == 2 && failure.to_string().contains(flag), "{line}: {failure}");
@@ -317,6 +333,7 @@ mod tests {
             "rules -o json",
             "graph -o svg --all",
             "graph -o table",
+            "watch --tui -o table --all --color never --for 1m --until pod-collapsed --pod web --kind net",
         ] {
             settings(line).unwrap();
         }

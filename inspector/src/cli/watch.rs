@@ -6,6 +6,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::args::WatchArgs;
 use super::failure::Failure;
+use super::fullscreen::{Fullscreen, Stage};
 use super::resolve::{Input as From, Settings};
 use super::terminal::Terminal;
 use crate::live::{Engine, Moment};
@@ -31,7 +32,10 @@ pub fn run(args: &WatchArgs, settings: &Settings) -> Result<(), Failure> {
         ))
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
-    let stream = Stream { args, settings, look: Terminal::detect().look(settings, false), written: false };
+    let mut screen = Fullscreen::start(args, settings)?;
+    let stage = screen.as_ref().map(|screen| screen.stage(args));
+    let stream =
+        Stream { args, settings, look: Terminal::detect().look(settings, false), written: false, stage };
     let result = runtime.block_on(async {
         let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
         let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
@@ -41,12 +45,15 @@ pub fn run(args: &WatchArgs, settings: &Settings) -> Result<(), Failure> {
                 None => std::future::pending().await,
             }
         };
-        tokio::select! {
+        let done = tokio::select! {
+            done = Fullscreen::ended(&mut screen) => done,
             done = stream.follow(options.clone()) => done,
             () = limit => Ok(()),
             _ = interrupt.recv() => Ok(()),
             _ = terminate.recv() => Ok(()),
-        }
+        };
+        Fullscreen::end(screen).await;
+        done
     });
     runtime.shutdown_background();
     result
@@ -59,6 +66,8 @@ struct Stream<'a> {
     look: Look,
     /// Whether an event was written: the first one names the machine.
     written: bool,
+    /// Where they go instead, where the whole screen is drawn on.
+    stage: Option<Stage>,
 }
 
 impl Stream<'_> {
@@ -68,7 +77,10 @@ impl Stream<'_> {
         let (mut watcher, first) = Watcher::start(options, listening).await.map_err(lost)?;
         let mut engine = Engine::start(first, watcher.heard_by(), self.settings.all)
             .with_processes(self.args.all_processes);
-        if self.settings.headers && self.settings.format == Format::Table {
+        let how = heard(&watcher);
+        if let Some(stage) = &mut self.stage {
+            stage.show(engine.last(), &how, engine.lost());
+        } else if self.settings.headers && self.settings.format == Format::Table {
             let heading = heading(engine.last(), &watcher);
             if !write(&render::text::clean(&heading))? || !write("\n")? {
                 return Ok(());
@@ -81,6 +93,9 @@ impl Stream<'_> {
                 Input::Look(_) => failures = 0,
                 Input::Blind(blind) if failures < PATIENCE => {
                     log::warn!("could not look at this node: {}; trying again", blind.why);
+                    if let Some(stage) = &mut self.stage {
+                        stage.fail(&format!("could not look at this node: {}; trying again", blind.why));
+                    }
                     failures += 1;
                 }
                 Input::Blind(blind) => {
@@ -88,7 +103,10 @@ impl Stream<'_> {
                 }
                 Input::Told(_) => {}
             }
-            for event in engine.take(input) {
+            let looked = matches!(input, Input::Look(_));
+            let events = engine.take(input);
+            let news = looked || !events.is_empty();
+            for event in events {
                 if !self.takes(&event) {
                     continue;
                 }
@@ -96,6 +114,9 @@ impl Stream<'_> {
                 if !self.tell(event, engine.last())? || done {
                     return Ok(());
                 }
+            }
+            if let Some(stage) = self.stage.as_mut().filter(|_| news) {
+                stage.show(engine.last(), &how, engine.lost());
             }
         }
     }
@@ -120,6 +141,12 @@ impl Stream<'_> {
 
     /// Writes a line; false once nobody reads any more.
     fn tell(&mut self, mut event: Event, moment: &Moment) -> Result<bool, Failure> {
+        if let Some(stage) = &self.stage {
+            let last = self.args.until == Some(event.event_type);
+            let line = last.then(|| render::events::human(&event, &self.look));
+            stage.tell(event, line);
+            return Ok(true);
+        }
         if !self.written {
             event.node = Some(view::node(moment.observation()));
             self.written = true;
@@ -133,6 +160,16 @@ impl Stream<'_> {
             _ => render::events::human(&event, &self.look),
         };
         write(&line)
+    }
+}
+
+/// How changes are noticed, for a line of state.
+fn heard(watcher: &Watcher) -> String {
+    match watcher.heard_by() {
+        Some(HeardBy::Fexit) => "told by the kernel (fentry)".to_owned(),
+        Some(HeardBy::Syscall) => "told by the kernel (syscall)".to_owned(),
+        Some(HeardBy::ForkExec) => "told by the kernel (fork-exec)".to_owned(),
+        None => format!("looking every {} ms", watcher.interval().as_millis()),
     }
 }
 

@@ -30,7 +30,7 @@ pub fn human(event: &Event, look: &Look) -> String {
     )
 }
 
-const fn tone(event_type: EventType) -> Tone {
+pub(crate) const fn tone(event_type: EventType) -> Tone {
     match event_type {
         EventType::PodCollapsed
         | EventType::OwnerExited

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use crate::view::{Finding, PodList, Severity};
 
 /// Findings that are shown as one.
-pub(super) type Group<'f> = Vec<&'f Finding>;
+pub(crate) type Group<'f> = Vec<&'f Finding>;
 
 use super::text::{clean, fit, width, wrap};
 use super::{Look, Tone, words};
@@ -42,7 +42,7 @@ pub(super) fn below_pods(list: &PodList, look: &Look) -> String {
 }
 
 /// Puts together what differs by the kind of namespace only, in the order of the first of each.
-pub(super) fn groups<'f>(findings: impl IntoIterator<Item = &'f Finding>) -> Vec<Group<'f>> {
+pub(crate) fn groups<'f>(findings: impl IntoIterator<Item = &'f Finding>) -> Vec<Group<'f>> {
     let mut groups: Vec<Group<'f>> = Vec::new();
     let mut places: HashMap<_, usize> = HashMap::new();
     for finding in findings {
@@ -124,7 +124,7 @@ pub(super) fn summary(group: &[&Finding]) -> String {
 }
 
 /// How a severity looks.
-pub(super) const fn tone(severity: Severity) -> Tone {
+pub(crate) const fn tone(severity: Severity) -> Tone {
     match severity {
         Severity::Critical | Severity::High => Tone::Bad,
         Severity::Medium => Tone::Doubtful,
@@ -133,7 +133,7 @@ pub(super) const fn tone(severity: Severity) -> Tone {
 }
 
 /// The distinct statements of a group, each with the kinds it is about unless it is about all.
-pub(super) fn statements<'a>(
+pub(crate) fn statements<'a>(
     group: &[&'a Finding],
     of: impl Fn(&'a Finding) -> Vec<&'a String>,
 ) -> Vec<String> {
@@ -160,7 +160,7 @@ pub(super) fn statements<'a>(
         .collect()
 }
 
-pub(super) fn kinds_of(group: &[&Finding]) -> String {
+pub(crate) fn kinds_of(group: &[&Finding]) -> String {
     let kinds: Vec<&str> =
         group.iter().filter_map(|finding| Some(finding.subject.namespace_kind?.name())).collect();
     kinds.join(" ")

@@ -8,7 +8,7 @@ pub mod audit;
 mod coverage;
 pub mod events;
 pub mod explain;
-mod findings;
+pub(crate) mod findings;
 pub mod graph;
 pub mod json;
 mod layout;
@@ -20,9 +20,9 @@ pub mod samples;
 pub mod schema;
 mod table;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub mod text;
-mod words;
+pub(crate) mod words;
 pub mod yaml;
 
 use anstyle::{AnsiColor, Style};
@@ -171,7 +171,7 @@ fn names(list: &PodList) -> String {
 
 /// What a piece of text means to the reader's eye.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Tone {
+pub(crate) enum Tone {
     #[default]
     Plain,
     /// Names and headings.

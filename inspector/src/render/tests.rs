@@ -12,7 +12,7 @@ pub(super) fn look(width: Option<usize>) -> Look {
 }
 
 /// Compares with `tests/expected/NAME`, or writes that file where `BLESS` is set.
-pub(super) fn expect(name: &str, printed: &str) {
+pub(crate) fn expect(name: &str, printed: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/expected").join(name);
     if std::env::var_os("BLESS").is_some() {
         std::fs::write(&path, printed).unwrap();

@@ -12,7 +12,7 @@ use super::text::{clean, fit};
 const NAME: usize = 32;
 
 /// `NAMESPACE/NAME`, or the name alone.
-pub(super) fn pod_name(pod: &Pod) -> String {
+pub(crate) fn pod_name(pod: &Pod) -> String {
     match &pod.namespace {
         Some(namespace) => format!("{}/{}", clean(namespace), clean(&pod.name)),
         None => clean(&pod.name).into_owned(),
@@ -20,13 +20,13 @@ pub(super) fn pod_name(pod: &Pod) -> String {
 }
 
 /// A runtime's id as people know it: its first twelve digits. A process's id stays whole.
-pub(super) fn short_id(id: &str) -> String {
+pub(crate) fn short_id(id: &str) -> String {
     let hexadecimal = id.len() > 12 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
     if hexadecimal { id[..12].to_owned() } else { fit(id, NAME) }
 }
 
 /// The judgement of a pod, with its mark: who owns what.
-pub(super) fn verdict(pod: &Pod) -> (String, Tone) {
+pub(crate) fn verdict(pod: &Pod) -> (String, Tone) {
     let dead = pod.containers.iter().all(|container| container.state == State::Exited);
     match pod.verdict {
         Verdict::ApplicationOwned => {
@@ -111,7 +111,7 @@ fn ordered(pod: &Pod) -> Vec<&Namespace> {
 }
 
 /// What a container owns, joins and has of the node's; or how it ended.
-pub(super) fn sharing(pod: &Pod, container: &Container, inodes: bool) -> (String, Tone) {
+pub(crate) fn sharing(pod: &Pod, container: &Container, inodes: bool) -> (String, Tone) {
     if let Some(exit) = &container.exit {
         let why = clean(&exit.why);
         return match exit.cause {
@@ -171,7 +171,7 @@ fn kind_and_inode(kind: Kind, inode: Option<u32>, inodes: bool) -> String {
 }
 
 /// `running`, `exited 137`.
-pub(super) fn state(container: &Container) -> (String, Tone) {
+pub(crate) fn state(container: &Container) -> (String, Tone) {
     match (container.state, &container.exit) {
         (State::Running, _) => ("running".to_owned(), Tone::Plain),
         (State::Exited, Some(exit)) => match exit.code {
@@ -199,6 +199,6 @@ pub(super) fn age(started: Option<&str>, now: Option<&str>) -> String {
 }
 
 /// `1 pod`, `2 pods`.
-pub(super) fn count(number: u64, one: &str, many: &str) -> String {
+pub(crate) fn count(number: u64, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
 }

@@ -12,6 +12,20 @@ impl Pod {
     pub fn running(&self) -> impl Iterator<Item = &Container> {
         self.containers.iter().filter(|container| container.state == State::Running)
     }
+
+    /// Whether nothing of it is left: no living container, and no sandbox that pins hold.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.running().next().is_none()
+            && !self.namespaces.iter().any(|it| it.owner.class == Class::RuntimePinned)
+    }
+
+    /// Whether it is a single process in namespaces of its own, of no runtime.
+    #[must_use]
+    pub fn is_single_process(&self) -> bool {
+        self.origin == Origin::Unmanaged
+            && self.containers.iter().map(|container| container.processes).sum::<u64>() == 1
+    }
 }
 
 /// The pods of a node. Without `all`, pods that have no living container and unmanaged groups of a single process are
@@ -27,10 +41,7 @@ pub fn pod_list(observation: &Observation, snapshot: Snapshot, findings: Vec<Fin
             if all {
                 return true;
             }
-            let dead = pod.containers.iter().all(|container| container.state == State::Exited)
-                && !pod.namespaces.iter().any(|it| it.owner.class == Class::RuntimePinned);
-            let single = pod.origin == Origin::Unmanaged
-                && pod.containers.iter().map(|container| container.processes).sum::<u64>() == 1;
+            let (dead, single) = (pod.is_over(), pod.is_single_process());
             hidden.exited += u64::from(dead);
             hidden.unmanaged += u64::from(single && !dead);
             !dead && !single

@@ -13,6 +13,7 @@ mod holders;
 mod judged;
 mod processes;
 mod shells;
+mod tui;
 mod unprivileged;
 
 use std::fs;

@@ -77,7 +77,7 @@ impl Run {
 
 /// Waits until something holds, or fails after [`LIMIT`].
 #[track_caller]
-pub fn wait_until(what: &str, holds: impl Fn() -> bool) {
+pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     let (began, limit) = (Instant::now(), patience(LIMIT));
     while !holds() {
         assert!(began.elapsed() < limit, "{what}: not within {limit:?}");

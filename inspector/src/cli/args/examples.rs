@@ -136,6 +136,7 @@ Examples:
   inspector watch --until container-started --for 1m
       wait for the next container; without one it ends after a minute
   inspector watch -o json | jq -r 'select(.finding) | .message'
+  inspector watch --tui                    the pods and the events, on the whole screen
 
 Formats: table (a line an event), json (an object a line). The kernel tells when
 something happens, and then, and twice a second, all tasks are read and compared with
