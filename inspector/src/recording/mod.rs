@@ -15,6 +15,7 @@
 mod error;
 mod file;
 mod read;
+mod redact;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -22,6 +23,7 @@ mod write;
 pub use error::{Problem, ReadError, WriteError};
 pub use file::{load, save};
 pub use read::read;
+pub use redact::Redactor;
 pub use write::write;
 
 use serde::{Deserialize, Serialize};

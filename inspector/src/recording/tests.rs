@@ -49,7 +49,7 @@ fn time() -> jiff::Timestamp {
 }
 
 /// Something in every field.
-fn observation() -> Observation {
+pub fn observation() -> Observation {
     let tasks = (1..4)
         .map(|pid| Task {
             pid,
