@@ -8,6 +8,7 @@
 //! Everything is taken apart by name: a field that is new does not compile before somebody has decided about it.
 
 mod declared;
+mod events;
 #[cfg(test)]
 mod tests;
 mod vocabulary;
@@ -68,6 +69,7 @@ impl Redactor {
             handles,
             runtimes,
             gaps,
+            history,
         } = observation;
         let Reader { pid, euid } = reader;
         let HostNamespaces { inodes, evidence } = host;
@@ -89,6 +91,7 @@ impl Redactor {
             handles: handles.into_iter().map(|it| self.handle(it)).collect(),
             runtimes: runtimes.into_iter().map(|it| self.runtime(it)).collect(),
             gaps: gaps.into_iter().map(|it| self.gap(it)).collect(),
+            history: self.history(history),
         }
     }
 

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, HashMap};
 
 pub use exposure::{Exposure, How, Reading};
 pub(crate) use foreign::HELPERS;
-pub use foreign::{Foreign, Unplaced};
+pub use foreign::{Foreign, Unplaced, YOUNG_NS, is_helper_name};
 pub use orphans::Orphan;
 pub use sandboxes::{Sandbox, SandboxState};
 pub use zombies::Zombies;
