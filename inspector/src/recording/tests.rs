@@ -291,7 +291,7 @@ fn what_is_no_recording_is_called_so() {
         (b"{}\n".to_vec(), "not a recording"),
         (vec![b'x'; 100_000], "not a recording"),
         (vec![0; 100_000], "not a recording"),
-        (other.into_bytes(), "format version 2; this program reads version 1"),
+        (other.into_bytes(), "format version 2; this program reads versions 1 and 2"),
     ] {
         let error = error(&bytes).to_string();
         assert!(error.contains(message), "{error}");

@@ -137,8 +137,8 @@ fn pairs(before: &Value, after: &Value, found: &mut HashMap<String, String>) {
     match (before, after) {
         (Value::String(a), Value::String(b)) => {
             found.insert(a.clone(), b.clone());
-            // A part of a path is an answer, too; and ids are shown short.
-            if a.split('/').count() == b.split('/').count() {
+            // A volume's name is a part of a path; and ids are shown short.
+            if a.contains("/volumes/") {
                 found.extend(a.split('/').zip(b.split('/')).map(|(a, b)| (a.to_owned(), b.to_owned())));
             }
             for (a, b) in a.split('/').zip(b.split('/')) {
@@ -189,10 +189,7 @@ fn canonical(value: &Value, texts: &HashMap<String, String>) -> Value {
                     && !(is_finding && *key == "id")
                     && !(*key == "evidence" && value.is_array())
             });
-            let kept = kept.map(|(key, value)| {
-                let key = texts.get(key).cloned().unwrap_or_else(|| key.clone());
-                (key, canonical(value, texts))
-            });
+            let kept = kept.map(|(key, value)| (key.clone(), canonical(value, texts)));
             let mut kept: Vec<(String, Value)> = kept.collect();
             kept.sort_by(|a, b| a.0.cmp(&b.0));
             Value::Object(kept.into_iter().collect())

@@ -110,6 +110,11 @@ const NAMES: &[&str] = &[
     "io.kubernetes.cri.container-type=sandbox",
     "io.kubernetes.cri-o.ContainerType=sandbox",
     "IsInfra",
+    // Why events of the kernel do not arrive.
+    "ring-full",
+    "untracked",
+    "program-busy",
+    "undecodable",
 ];
 
 /// What a thread can wait in: system calls, and the kernel's functions that stand for some.
@@ -165,7 +170,7 @@ const SENTENCES: &str = "a about absent address addresses after all allow allowe
     cap_net_admin cap_perfmon cap_sys_admin cap_sys_ptrace cap_dac_read_search cgroup children command connect connection \
     container containers could could_not cpu credentials damaged data database declares denied descriptors described detail did \
     directory disk do docker's containerd's podman's does ebpf error exist exited failed file files folder for found from \
-    full gone has have held hidden host host's hostpid how id if in incomplete info init into is it iterator its kernel \
+    full gone has have held here hidden host host's hostpid how id if in incomplete info init into is it iterator its kernel \
     kernel's kthreadd's label late length limit limits list listed listens long longer lost made may memory missing more \
     mount mountinfo mounts name named names namespace namespaces neither network no node node's none nor not nothing of on \
     one only open operation or os other out own pause per permission permitted pid pids pins pod pods privileges process \
