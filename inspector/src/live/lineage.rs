@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::observation::{Creation, EventKind, HeardBy, History, Kind, KernelEvent, Node, ProcessKey, SeenOwner};
+use crate::observation::{
+    Creation, EventKind, HeardBy, History, KernelEvent, Kind, Node, ProcessKey, SeenOwner,
+};
 
 /// From a process back to one that made it, at most: a runtime's own stages are three.
 const STEPS: usize = 4;
@@ -31,7 +33,8 @@ pub(super) struct Made {
 impl Lineage {
     /// Takes note of who made whom.
     pub(super) fn fork(&mut self, event: &KernelEvent, node: &Node) {
-        let Some(caller) = event.caller.filter(|_| event.kind == EventKind::Fork && !event.is_thread()) else {
+        let Some(caller) = event.caller.filter(|_| event.kind == EventKind::Fork && !event.is_thread())
+        else {
             return;
         };
         if self.callers.len() >= FORKS {

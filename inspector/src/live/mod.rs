@@ -237,7 +237,7 @@ impl Engine {
         let next = self.last.later(observation);
         let mut out = flashes;
         out.extend(self.advance(next, census, &origins, true));
-        out.extend(self.visits.see(events, &self.last, &self.generations));
+        out.extend(self.visits.see(events, &self.last, &self.generations, tier(self.by)));
         out
     }
 

@@ -302,7 +302,8 @@ fn created(story: &Story<'_>, is_new: &impl Fn((Kind, u32)) -> bool) -> Vec<Even
     }
     let events = made.into_iter().map(|((whose, start_boottime_ns, pid), keys)| {
         let whose = whose.and_then(|id| story.is.by_id(id));
-        let first = keys.iter().filter_map(|key| story.lineage.creation(*key)).min_by_key(|it| it.boottime_ns);
+        let first =
+            keys.iter().filter_map(|key| story.lineage.creation(*key)).min_by_key(|it| it.boottime_ns);
         let task = story.next.task(pid).filter(|task| task.start_boottime_ns == start_boottime_ns);
         let process = task.map(process).or_else(|| {
             let made = first.filter(|it| it.process.pid == pid)?;

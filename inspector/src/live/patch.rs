@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::observation::{
-    EventCgroup, EventKind, ExitStatus, Kind, KernelEvent, NamespaceSet, Observation, RuntimeState, Task,
+    EventCgroup, EventKind, ExitStatus, KernelEvent, Kind, NamespaceSet, Observation, RuntimeState, Task,
 };
 
 /// Where the cgroups of a node are, by the kernel's ids of them.

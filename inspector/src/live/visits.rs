@@ -8,9 +8,9 @@ use super::generations::Generations;
 use super::moment::Moment;
 use super::namespaces::{change_in, home, names};
 use super::story::draft;
-use crate::observation::{EventKind, KernelEvent, ProcessKey};
+use crate::observation::{EventKind, KernelEvent, Kind, Origin, ProcessKey};
 use crate::state::facts::{YOUNG_NS, is_helper_name};
-use crate::view::{Change, Event, EventProcess, EventType, Named};
+use crate::view::{Change, Event, EventProcess, EventTier, EventType, Named, Pod};
 
 /// Those that are in there.
 #[derive(Default)]
@@ -25,20 +25,26 @@ struct Visit {
 impl Visits {
     /// Takes note of who comes in, and tells of who leaves that had no business there: that no runtime is known to start, and
     /// that never came to be in a container's cgroup, as what a runtime's `exec` brings in does.
-    pub(super) fn see(&mut self, events: &[KernelEvent], moment: &Moment, generations: &Generations) -> Vec<Event> {
+    pub(super) fn see(
+        &mut self,
+        events: &[KernelEvent],
+        moment: &Moment,
+        generations: &Generations,
+        tier: EventTier,
+    ) -> Vec<Event> {
         let node = &moment.observation().node;
         let mut told = Vec::new();
         for event in events.iter().filter(|event| !event.is_thread()) {
-            let key = ProcessKey {
-                pid: event.tgid,
-                start_ticks: node.ticks(event.process_start_boottime_ns),
-            };
+            let key =
+                ProcessKey { pid: event.tgid, start_ticks: node.ticks(event.process_start_boottime_ns) };
             match event.kind {
-                EventKind::Setns if container_id(event).is_none() => self.enters(key, event, moment, generations),
+                EventKind::Setns if container_id(event).is_none() => {
+                    self.enters(key, event, moment, generations)
+                }
                 EventKind::Exit => {
                     let Some(visit) = self.0.remove(&key) else { continue };
                     if !is_helper_name(&event.comm) && container_id(event).is_none() {
-                        told.push(entered(visit, event));
+                        told.push(Event { tier, ..entered(visit, event) });
                     }
                 }
                 _ => {}
@@ -52,16 +58,27 @@ impl Visits {
         let moved = new.namespaces.iter().filter(|(kind, inode)| old.namespaces.get(*kind) != Some(*inode));
         // For its children only, but it will hardly stay without.
         let children = new.pid_for_children.filter(|_| new.pid_for_children != old.pid_for_children);
-        let children = children.map(|inode| (crate::observation::Kind::Pid, inode));
+        let children = children.map(|inode| (Kind::Pid, inode));
         for (kind, inode) in moved.chain(children) {
             let Some((pod, _)) = home(moment, kind, inode) else { continue };
+            // Who joins what no runtime claims is of that group from then on.
+            let is_managed = |it: &&Pod| it.id == pod.id && it.origin != Origin::Unmanaged;
+            if !moment.pods().iter().any(|it| is_managed(&it)) {
+                continue;
+            }
             let visit = self.0.entry(key).or_insert(Visit {
                 pod,
                 changes: Vec::new(),
                 boottime_ns: event.boottime_ns,
             });
             if visit.changes.iter().all(|it| it.kind != kind) {
-                visit.changes.push(change_in(moment, generations, kind, old.namespaces.get(kind), Some(inode)));
+                visit.changes.push(change_in(
+                    moment,
+                    generations,
+                    kind,
+                    old.namespaces.get(kind),
+                    Some(inode),
+                ));
             }
         }
     }
@@ -69,9 +86,8 @@ impl Visits {
     /// After a look: of those that live and are old enough, the rule has judged; of those that are gone unseen nothing is known.
     pub(super) fn settle(&mut self, moment: &Moment) {
         let now_ns = moment.observation().node.boottime_ns;
-        self.0.retain(|key, _| {
-            moment.process(*key).is_some_and(|it| it.start_boottime_ns + YOUNG_NS > now_ns)
-        });
+        self.0
+            .retain(|key, _| moment.process(*key).is_some_and(|it| it.start_boottime_ns + YOUNG_NS > now_ns));
     }
 }
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::OFlags;
 
 use super::stream::GZIP;
-use super::{About, Problem, ReadError, StreamReader, Totals, WriteError, StreamWriter};
+use super::{About, Problem, ReadError, StreamReader, StreamWriter, Totals, WriteError};
 use crate::observation::{Input, Look, Observation};
 
 /// A recording, of either sort.
@@ -35,7 +35,8 @@ pub fn read_any(mut input: Box<dyn BufRead>) -> Result<Recording, ReadError> {
     let start = input.fill_buf().map_err(|error| ReadError { byte: 0, line: 1, problem: error.into() })?;
     // A pipe may give one byte first.
     if start.first() == GZIP.first() {
-        return StreamReader::start(input).map(|(stream, first)| Recording::Stream(Box::new(stream), Box::new(first)));
+        return StreamReader::start(input)
+            .map(|(stream, first)| Recording::Stream(Box::new(stream), Box::new(first)));
     }
     super::read(&mut input).map(|observation| Recording::Snapshot(Box::new(observation)))
 }

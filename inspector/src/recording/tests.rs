@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::*;
 use crate::observation::{
-    Creation, Declaration, DeclaredRole, HeardBy, Infra, Kind, Mount, MountKind, Origin, ProcessKey, Runtime, RuntimeState,
-    RuntimeStatus, SandboxNamespace, SeenClass, SeenOwner, Socket, Via, Wait,
+    Creation, Declaration, DeclaredRole, HeardBy, Infra, Kind, Mount, MountKind, Origin, ProcessKey, Runtime,
+    RuntimeState, RuntimeStatus, SandboxNamespace, SeenClass, SeenOwner, Socket, Via, Wait,
 };
 use crate::render::samples::HOSTILE;
 use crate::render::text::is_plain;

@@ -24,6 +24,7 @@ pub(crate) mod tests;
 mod units;
 mod unmanaged;
 mod volumes;
+mod witnessed;
 
 /// Names of programs by which processes are told, whatever else they are called.
 pub(crate) mod well_known {

@@ -110,7 +110,9 @@ impl Redactor {
 
     fn declaration(&self, declaration: Declaration) -> Declaration {
         match declaration {
-            Declaration::Private | Declaration::Shareable | Declaration::Host | Declaration::Pod => declaration,
+            Declaration::Private | Declaration::Shareable | Declaration::Host | Declaration::Pod => {
+                declaration
+            }
             Declaration::Target(id) => Declaration::Target(self.words.name(&id)),
             Declaration::Container(id) => Declaration::Container(self.words.name(&id)),
             Declaration::Path { path, inode } => Declaration::Path { path: self.words.path(&path), inode },

@@ -36,9 +36,11 @@ fn node() -> Observation {
     world.container("cart").declared.insert(Kind::Net, Declaration::Container(id("shop")[..12].to_owned()));
     world.container("cart").declared.insert(Kind::Ipc, Declaration::Container("shop".to_owned()));
     // Owners that only sleep, each in another way.
-    for (owner, joiner, pid, comm) in
-        [("held", "held-app", 20, "pause"), ("dozes", "dozes-app", 30, "sleep"), ("tails", "tails-app", 40, "tail")]
-    {
+    for (owner, joiner, pid, comm) in [
+        ("held", "held-app", 20, "pause"),
+        ("dozes", "dozes-app", 30, "sleep"),
+        ("tails", "tails-app", 40, "tail"),
+    ] {
         world.docker(owner, pid);
         world.task(pid).comm = comm.to_owned();
         world.docker(joiner, pid + 1);
@@ -54,9 +56,8 @@ fn node() -> Observation {
     // A shell that waits for its sleeping child, and an init that does nothing.
     world.docker("loops", 50);
     world.task(50).comm = "sh".to_owned();
-    world.container("loops").command = ["sh", "-c", "echo acme >/dev/null; while :; do sleep 5; done"]
-        .map(str::to_owned)
-        .to_vec();
+    world.container("loops").command =
+        ["sh", "-c", "echo acme >/dev/null; while :; do sleep 5; done"].map(str::to_owned).to_vec();
     world.docker("loops-app", 52);
     world.join("loops-app", "loops", &[Kind::Pid]);
     world.does(50, Wait::Children);
@@ -88,28 +89,44 @@ fn node() -> Observation {
     ] {
         world.process(pid, "acmed").fresh(Kind::Net).fresh(Kind::Pid).cgroup(&path);
     }
-    world.process(109, "acmed").child_of(107).with(107, &[Kind::Net]).cgroup("/system.slice/acme-billing.service");
+    world
+        .process(109, "acmed")
+        .child_of(107)
+        .with(107, &[Kind::Net])
+        .cgroup("/system.slice/acme-billing.service");
     // Intruders, a runtime's helper, something that imitates one, and a zombie.
     for (pid, comm) in [(110, "nsenter"), (111, "runc:[2:INIT]"), (112, "runcible")] {
-        world.process(pid, comm).with(10, &[Kind::Net, Kind::Pid]).cgroup("/user.slice/user-1000.slice/session-3.scope");
+        world
+            .process(pid, comm)
+            .with(10, &[Kind::Net, Kind::Pid])
+            .cgroup("/user.slice/user-1000.slice/session-3.scope");
     }
     world.process(113, "dead").child_of(10).with(10, &[Kind::Net, Kind::Pid]).task().zombie = true;
     // Volumes.
     world.mount("shop", "/srv/acme/data", "/data", false);
     world.mount("held", "/srv/acme/data", "/in", true);
-    world.mount("cart", &format!("/var/lib/kubelet/pods/{UID}/volumes/kubernetes.io~empty-dir/cache"), "/c", false);
+    world.mount(
+        "cart",
+        &format!("/var/lib/kubelet/pods/{UID}/volumes/kubernetes.io~empty-dir/cache"),
+        "/c",
+        false,
+    );
     // Paths, pins and pods that a runtime declares.
     let net = world.inode(100, Kind::Net);
     let uts = Some(world.inode(20, Kind::Uts));
-    world.container("held-app").declared.insert(
-        Kind::Uts,
-        Declaration::Path { path: "/proc/20/ns/uts".to_owned(), inode: uts },
-    );
+    world
+        .container("held-app")
+        .declared
+        .insert(Kind::Uts, Declaration::Path { path: "/proc/20/ns/uts".to_owned(), inode: uts });
     world.sandbox("0123456789abcdef0123456789abcdef", "billing");
     let seen = &mut world.seen;
     seen.pods.push(DeclaredPod {
         infra: Infra::Processless,
-        namespaces: vec![SandboxNamespace { kind: Kind::Net, path: format!("/var/run/netns/{UID}"), inode: None }],
+        namespaces: vec![SandboxNamespace {
+            kind: Kind::Net,
+            path: format!("/var/run/netns/{UID}"),
+            inode: None,
+        }],
         namespace: Some("prod".to_owned()),
         uid: Some(UID.to_owned()),
         ready: Some(true),
@@ -145,7 +162,8 @@ fn pairs(before: &Value, after: &Value, found: &mut HashMap<String, String>) {
                 if cgroup::is_id(a) {
                     found.insert(a[..12].to_owned(), b[..12].to_owned());
                 }
-                if let (Some(a), Some(b)) = (cgroup::parse(&format!("/{a}")), cgroup::parse(&format!("/{b}"))) {
+                if let (Some(a), Some(b)) = (cgroup::parse(&format!("/{a}")), cgroup::parse(&format!("/{b}")))
+                {
                     found.insert(a.id[..12].to_owned(), b.id[..12].to_owned());
                     found.insert(a.id, b.id);
                 }
@@ -220,7 +238,9 @@ fn answers(seen: &Observation, targets: &[String]) -> Vec<(String, Value)> {
     for target in targets {
         let resolved = Target::resolve(target, seen, &snapshot, &["pod", "container", "pid", "namespace"]);
         let answer = match resolved {
-            Ok(resolved) => json(&view::explain(seen, &snapshot, &facts, &judgement, resolved.narrowed(target))),
+            Ok(resolved) => {
+                json(&view::explain(seen, &snapshot, &facts, &judgement, resolved.narrowed(target)))
+            }
             Err(_) => Value::Null,
         };
         answers.push((target.clone(), answer));
@@ -326,7 +346,9 @@ fn no_text_comes_through_wherever_it_stands() {
 #[test]
 fn nothing_of_a_real_node_comes_through_and_keys_differ() {
     let redacted = json(&redactor().observation(node())).to_string();
-    for word in ["acme", "shop", "hunter2", "billing", "Bob", "front", "cache", UID, "prod", "nsenter", "runcible"] {
+    for word in
+        ["acme", "shop", "hunter2", "billing", "Bob", "front", "cache", UID, "prod", "nsenter", "runcible"]
+    {
         assert!(!redacted.contains(word), "{word}");
     }
     assert_eq!(redacted, json(&redactor().observation(node())).to_string());
@@ -342,7 +364,10 @@ fn shapes_stay() {
         (format!("/docker/{full}"), "docker"),
         (format!("/system.slice/docker-{full}.scope"), "docker-"),
         (format!("/kubepods/besteffort/pod{UID}/crio-{full}"), "/kubepods/besteffort/pod"),
-        (format!("/machine.slice/machine-libpod_pod_{full}.slice/libpod-{full}.scope/container"), "libpod_pod_"),
+        (
+            format!("/machine.slice/machine-libpod_pod_{full}.slice/libpod-{full}.scope/container"),
+            "libpod_pod_",
+        ),
         (format!("/libpod_parent/{full}/libpod-{full}"), "libpod_parent"),
         ("/default/web.1".to_owned(), "/default/"),
         ("/default/not--an-id".to_owned(), "/default/"),
@@ -367,8 +392,13 @@ fn shapes_stay() {
     assert_eq!(words.comm("containerd-shim"), "containerd-shim");
     assert_eq!(words.release("6.8.0-45-generic"), "6.8.0-45-generic");
     assert_eq!((words.address("::"), words.address("127.0.0.1")), ("::".to_owned(), "127.0.0.1".to_owned()));
-    assert!(words.address("10.1.2.3").starts_with("240.") && words.address("fd00::1").starts_with("2001:db8:"));
-    assert_eq!(words.sentence("Docker 20.10.24, cgroupfs, 7 containers"), "Docker 20.10.24, cgroupfs, 7 containers");
+    assert!(
+        words.address("10.1.2.3").starts_with("240.") && words.address("fd00::1").starts_with("2001:db8:")
+    );
+    assert_eq!(
+        words.sentence("Docker 20.10.24, cgroupfs, 7 containers"),
+        "Docker 20.10.24, cgroupfs, 7 containers"
+    );
 }
 
 #[test]
@@ -384,6 +414,7 @@ fn what_tells_of_the_node_in_general_stays_readable() {
         let why = crate::source::cri::opaque(runtime).unwrap();
         assert_eq!(words.sentence(&why), why);
     }
-    let said = words.sentence("container 0c618c429b5d: /srv/acme/config.json cannot be read: permission denied");
+    let said =
+        words.sentence("container 0c618c429b5d: /srv/acme/config.json cannot be read: permission denied");
     assert!(said.starts_with("container ") && said.ends_with(" cannot be read: permission denied"), "{said}");
 }

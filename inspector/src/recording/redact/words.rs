@@ -32,7 +32,8 @@ impl Words {
 
     /// The hash of a text under the key, which goes in before and after so that no hash can be continued.
     fn hash(&self, purpose: u8, text: &[u8]) -> [u8; 32] {
-        let inner = Sha256::new().chain_update(self.key).chain_update([purpose]).chain_update(text).finalize();
+        let inner =
+            Sha256::new().chain_update(self.key).chain_update([purpose]).chain_update(text).finalize();
         Sha256::new().chain_update(self.key).chain_update(inner).finalize().into()
     }
 
@@ -84,10 +85,8 @@ impl Words {
         if is_part_of_id(text) || is_uuid(text) {
             return self.digits(text);
         }
-        let (stem, unit) = UNITS
-            .iter()
-            .find_map(|unit| Some((text.strip_suffix(unit)?, *unit)))
-            .unwrap_or((text, ""));
+        let (stem, unit) =
+            UNITS.iter().find_map(|unit| Some((text.strip_suffix(unit)?, *unit))).unwrap_or((text, ""));
         if unit.is_empty() || !stem.is_empty() {
             if let Some(shaped) = self.of_runtime(stem, unit) {
                 return shaped + unit;
@@ -151,8 +150,7 @@ impl Words {
 
     /// The kernel's name for a task. Runtimes' helpers are told by how it begins.
     pub(super) fn comm(&self, text: &str) -> String {
-        const TAILS: [&str; 6] =
-            ["shim", "shim-runc-v2", "conmon", "[0:PARENT]", "[1:CHILD]", "[2:INIT]"];
+        const TAILS: [&str; 6] = ["shim", "shim-runc-v2", "conmon", "[0:PARENT]", "[1:CHILD]", "[2:INIT]"];
         let helper = HELPERS.iter().find_map(|helper| {
             let rest = text.strip_prefix(helper)?;
             let separator = rest.chars().next().filter(|c| matches!(c, ':' | '-'))?;
@@ -276,9 +274,30 @@ impl Words {
     /// A kernel's release: what distributions call theirs stays, what somebody added does not.
     pub(super) fn release(&self, text: &str) -> String {
         const BUILDS: [&str; 24] = [
-            "generic", "amd64", "arm64", "x86_64", "aarch64", "aws", "azure", "gcp", "gke", "oracle", "kvm",
-            "cloud", "lowlatency", "rt", "lts", "arch1", "default", "virt", "microsoft", "standard", "WSL2",
-            "linuxkit", "deb12", "deb13",
+            "generic",
+            "amd64",
+            "arm64",
+            "x86_64",
+            "aarch64",
+            "aws",
+            "azure",
+            "gcp",
+            "gke",
+            "oracle",
+            "kvm",
+            "cloud",
+            "lowlatency",
+            "rt",
+            "lts",
+            "arch1",
+            "default",
+            "virt",
+            "microsoft",
+            "standard",
+            "WSL2",
+            "linuxkit",
+            "deb12",
+            "deb13",
         ];
         let is_build = |part: &str| {
             BUILDS.contains(&part)

@@ -20,8 +20,7 @@ pub(super) const TEXT_BYTES: usize = super::super::LINE_BYTES as usize;
 const MEMBER_BYTES: u32 = 17 << 20;
 
 /// How a header begins: deflate, with an extra field, no time, any system; the field's length, and its first part's.
-const BEGINNING: [u8; 16] =
-    [0x1f, 0x8b, 8, 4, 0, 0, 0, 0, 0, 0xff, 20, 0, b'I', b'R', 16, 0];
+const BEGINNING: [u8; 16] = [0x1f, 0x8b, 8, 4, 0, 0, 0, 0, 0, 0xff, 20, 0, b'I', b'R', 16, 0];
 
 /// The first two bytes of any gzip.
 pub(in super::super) const GZIP: [u8; 2] = [BEGINNING[0], BEGINNING[1]];

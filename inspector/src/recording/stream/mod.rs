@@ -27,7 +27,7 @@ mod write;
 
 pub(super) use member::GZIP;
 pub use read::{Ending, StreamReader};
-pub use write::{Totals, StreamWriter};
+pub use write::{StreamWriter, Totals};
 
 use std::collections::BTreeMap;
 

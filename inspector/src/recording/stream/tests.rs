@@ -21,7 +21,8 @@ fn about() -> About {
 }
 
 fn event(kind: EventKind, pid: u32, at: u64, inode: u32) -> KernelEvent {
-    let set = NamespaceSet { namespaces: [(Kind::Net, inode)].into_iter().collect(), ..NamespaceSet::default() };
+    let set =
+        NamespaceSet { namespaces: [(Kind::Net, inode)].into_iter().collect(), ..NamespaceSet::default() };
     KernelEvent {
         kind,
         boottime_ns: at,
@@ -60,7 +61,8 @@ fn inputs_of(processes: u32) -> (Look, Vec<Input>) {
     world.docker("nginx", 200);
     let look = |world: &mut World, at: u64| {
         world.seen.node.boottime_ns = at * 1_000_000_000;
-        world.seen.node.time = Some(jiff::Timestamp::from_second(1_764_000_000 + i64::try_from(at).unwrap()).unwrap());
+        world.seen.node.time =
+            Some(jiff::Timestamp::from_second(1_764_000_000 + i64::try_from(at).unwrap()).unwrap());
         world.seen.tasks.sort_by_key(|task| task.pid);
         Look { observation: world.seen.clone(), since_boottime_ns: at * 1_000_000_000 - 5 }
     };
@@ -256,10 +258,14 @@ fn what_is_no_stream_is_called_so_and_nothing_hostile_takes_more_than_its_share(
         let text = format!("{{\"look\":{{\"since-boottime-ns\":1,\"lines\":9}}}}\n{{\"same\":{same}}}\n");
         assert!(refused(&[&header, &look, &text]).contains("does not have"), "{same}");
     }
-    let big = format!("{{\"gap\":{{\"what\":\"{}\",\"why\":\"\",\"could_change_verdict\":false}}}}\n", "x".repeat(15 << 20));
+    let big = format!(
+        "{{\"gap\":{{\"what\":\"{}\",\"why\":\"\",\"could_change_verdict\":false}}}}\n",
+        "x".repeat(15 << 20)
+    );
     let first = format!("{{\"look\":{{\"since-boottime-ns\":1,\"lines\":2}}}}\n{head}");
     let copies = "{\"same\":[1,1]}\n".repeat(1000);
-    let copies = format!("{{\"look\":{{\"since-boottime-ns\":1,\"lines\":1001}}}}\n{{\"same\":[0,1]}}\n{copies}");
+    let copies =
+        format!("{{\"look\":{{\"since-boottime-ns\":1,\"lines\":1001}}}}\n{{\"same\":[0,1]}}\n{copies}");
     assert!(refused(&[&header, &first, &big, &copies]).contains("longer than any recording"));
     let endless = "{\"look\":{\"since-boottime-ns\":1,\"lines\":18446744073709551615}}\n";
     assert!(matches!(all(&forged(&[&header, &look, endless])), Ok((.., Ending::CutOff(_)))));
@@ -282,7 +288,13 @@ fn memory_stays_bounded_and_large_looks_come_back() {
     let mut observation = Observation::default();
     for pid in 1..20_000 {
         let comm = format!("process-{pid}");
-        observation.tasks.push(Task { pid, tgid: pid, comm, cgroup: Some("/a".repeat(40)), ..Task::default() });
+        observation.tasks.push(Task {
+            pid,
+            tgid: pid,
+            comm,
+            cgroup: Some("/a".repeat(40)),
+            ..Task::default()
+        });
     }
     let first = Look { observation, since_boottime_ns: 1 };
     let mut bytes = Vec::new();

@@ -6,7 +6,9 @@ use std::io::Write;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::{About, Begin, End, Header, Heard, LookHead, STREAM_BYTES, STREAM_VERSION, Same, ToldHead, member};
+use super::{
+    About, Begin, End, Header, Heard, LookHead, STREAM_BYTES, STREAM_VERSION, Same, ToldHead, member,
+};
 use crate::observation::{Input, Look, Told};
 use crate::recording::{LINE_BYTES, MAGIC, TOTAL_BYTES, WriteError, lines};
 use crate::render::json;

@@ -210,8 +210,12 @@ impl Watcher {
             let pid = task.namespaces.get(Kind::Pid);
             task.pid_namespace_init && pid.is_some_and(|it| host.is_host(Kind::Pid, it) == Some(false))
         };
-        let tasks: Vec<Task> =
-            observation.tasks.iter().filter(|task| inits.contains(&task.pid) || own_pids(task)).cloned().collect();
+        let tasks: Vec<Task> = observation
+            .tasks
+            .iter()
+            .filter(|task| inits.contains(&task.pid) || own_pids(task))
+            .cloned()
+            .collect();
         self.bound.clear();
         for task in &tasks {
             if let Some(inode) = task.namespaces.get(Kind::Pid) {

@@ -27,7 +27,8 @@ impl ClassVerdict {
 }
 
 /// Inits that reap children and pass signals on, and do nothing else.
-pub(crate) const INITS: [&str; 6] = ["tini", "tini-static", "docker-init", "catatonit", "podman-init", "dumb-init"];
+pub(crate) const INITS: [&str; 6] =
+    ["tini", "tini-static", "docker-init", "catatonit", "podman-init", "dumb-init"];
 /// One executable that is many programs; the kernel's name for the task says which.
 pub(crate) const MULTI_CALL: [&str; 3] = ["busybox", "toybox", "coreutils"];
 pub(crate) const SHELLS: [&str; 7] = ["sh", "dash", "bash", "ash", "ksh", "mksh", "zsh"];
