@@ -207,7 +207,7 @@ async fn record(
     result?;
     if let Some(recording::Totals { inputs, events, lost, bytes }) = totals {
         let seconds = seconds(end_ns.saturating_sub(begin_ns));
-        let (file, text) = (args.file.display(), format!("recorded {seconds:.1} s of {name}"));
+        let (file, text) = (args.file.display(), format!("recorded {seconds} s of {name}"));
         say(
             args,
             &format!(

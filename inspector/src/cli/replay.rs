@@ -51,10 +51,11 @@ impl<'f> Replay<'f> {
         let moment = match (at, self.begin.time) {
             (At::After(offset), _) => Some(later(begin_ns, offset)),
             (At::Time(time), Some(begin)) => {
-                // Written to the second, the beginning itself is not before it.
-                let offset = time.as_nanosecond() - begin.as_nanosecond();
-                let whole = begin.as_nanosecond() - begin.as_nanosecond().rem_euclid(1_000_000_000);
-                let offset = if time.as_nanosecond() == whole { 0 } else { offset };
+                let (time, begin) = (time.as_nanosecond(), begin.as_nanosecond());
+                // Written to the second or the millisecond, the beginning itself is not before it.
+                let is_begin = |unit: i128| time == begin - begin.rem_euclid(unit);
+                let offset =
+                    if [1_000_000_000, 1_000_000].into_iter().any(is_begin) { 0 } else { time - begin };
                 u64::try_from(i128::from(begin_ns) + offset).ok().filter(|moment| *moment >= begin_ns)
             }
             (At::Time(_), None) => None,
@@ -76,10 +77,10 @@ impl<'f> Replay<'f> {
     pub fn next(&mut self) -> Result<Option<Input>, Failure> {
         loop {
             let next = self.stream.next().map_err(|error| input::unsound(self.file, &error))?;
-            let (Some(mut input), Some(until_ns)) = (next.clone(), self.until_ns) else { return Ok(next) };
-            if input.boottime_ns() <= until_ns {
+            let Some(mut input) = next else { return Ok(None) };
+            let Some(until_ns) = self.until_ns.filter(|until_ns| input.boottime_ns() > *until_ns) else {
                 return Ok(Some(input));
-            }
+            };
             match &mut input {
                 // What was told before a look comes before it, even if it was handed on later.
                 Input::Told(told) => {
@@ -110,7 +111,7 @@ impl<'f> Replay<'f> {
         let time = |ns: u64| self.begin.time_at(ns).map(|time| format!("{time:.3} ")).unwrap_or_default();
         let (begin_ns, end_ns) = (self.begin.boottime_ns, self.stream.until_ns());
         Failure::usage(format!(
-            "--at is outside of {}, which covers {}(+0s) to {}(+{:.3}s){}",
+            "--at is outside of {}, which covers {}(+0s) to {}(+{}s){}",
             self.file.display(),
             time(begin_ns),
             time(end_ns),
@@ -130,7 +131,7 @@ impl<'f> Replay<'f> {
         Some(Gap::detail(
             "the end of the recording",
             format!(
-                "the file is cut off after byte {byte}; it covers {:.3} s{at}, and what happened later is not in it",
+                "the file is cut off after byte {byte}; it covers {} s{at}, and what happened later is not in it",
                 seconds(end_ns.saturating_sub(self.begin.boottime_ns)),
             ),
         ))
@@ -163,7 +164,8 @@ pub fn later(boottime_ns: u64, duration: Duration) -> u64 {
     boottime_ns.saturating_add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX))
 }
 
-/// For people.
-pub fn seconds(ns: u64) -> f64 {
-    Duration::from_nanos(ns).as_secs_f64()
+/// In seconds, for people: to the millisecond before it, so that what is told is not later than what is there.
+pub fn seconds(ns: u64) -> String {
+    let millis = ns / 1_000_000;
+    format!("{}.{:03}", millis / 1000, millis % 1000)
 }

@@ -155,7 +155,8 @@ impl Redactor {
             }
         }
         let Some((program, arguments)) = command.split_first() else { return Vec::new() };
-        let arguments = arguments.iter().map(|it| self.words.name(it));
+        let argument = |it: &String| if it.contains('/') { self.words.path(it) } else { self.words.name(it) };
+        let arguments = arguments.iter().map(argument);
         let words: Vec<String> = std::iter::once(self.words.path(program)).chain(arguments).collect();
         match classify_command(&words).class {
             Class::Application => words,
