@@ -78,13 +78,9 @@ fn what_happened_is_told_again_to_anybody_and_at_any_moment() {
     let recorder = Recorder::start(&file, &[]);
     let owner = Member::new("net,uts,pid", &SLEEP);
     let (pid, id) = (owner.truth.pid, owner.id());
-    // What a look sees is written at the next tick.
-    let recorded = |what: &str| {
-        wait_until(what, || fs::read(&file).is_ok() && shows_now(&file, &id) == (what == "it is there"));
-    };
-    recorded("it is there");
+    wait_until("it is recorded", || shows_now(&file, &id));
     drop(owner);
-    recorded("it is gone");
+    wait_until("its end is recorded", || !shows_now(&file, &id));
     let said = recorder.end(Signal::TERM);
     assert!(said.lines().count() == 2 && said.contains(" events of the kernel, "), "{said}");
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);

@@ -162,6 +162,6 @@ Examples:
 
 What happens is packed (zcat shows it, a JSON object a line) and written at least
 once a second: whatever ends the recording, what is in the file can be replayed.
-A moment is plain text. docs/json.md has more.
+A moment is plain text. docs/recordings.md has more.
 
 Exit codes: see inspector --help.";

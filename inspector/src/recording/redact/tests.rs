@@ -158,15 +158,15 @@ fn pairs(before: &Value, after: &Value, found: &mut HashMap<String, String>) {
             if a.contains("/volumes/") {
                 found.extend(a.split('/').zip(b.split('/')).map(|(a, b)| (a.to_owned(), b.to_owned())));
             }
-            for (a, b) in a.split('/').zip(b.split('/')) {
-                if cgroup::is_id(a) {
-                    found.insert(a[..12].to_owned(), b[..12].to_owned());
-                }
-                if let (Some(a), Some(b)) = (cgroup::parse(&format!("/{a}")), cgroup::parse(&format!("/{b}")))
-                {
-                    found.insert(a.id[..12].to_owned(), b.id[..12].to_owned());
-                    found.insert(a.id, b.id);
-                }
+            if cgroup::is_id(a) {
+                found.insert(a[..12].to_owned(), b[..12].to_owned());
+            }
+            for (a, b) in cgroup::parse_all(a).zip(cgroup::parse_all(b)) {
+                let short = |id: &str| id.chars().take(12).collect::<String>();
+                found.insert(short(&a.id), short(&b.id));
+                found.insert(a.id, b.id);
+                found.extend(a.pod_uid.zip(b.pod_uid));
+                found.insert(a.prefix, b.prefix);
             }
         }
         (Value::Array(a), Value::Array(b)) => {
