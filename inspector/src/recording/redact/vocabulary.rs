@@ -165,20 +165,35 @@ const ANONYMOUS: &[&str] = &[
 ];
 
 /// The words of this program's own sentences about what it could not read, and of the system's errors.
-const SENTENCES: &str = "a about absent address addresses after all allow allowed an and annotation answer answered answers \
-    any api are as asked at be because been before being belongs bind bpf btf but by call calls can cannot cap_bpf \
-    cap_net_admin cap_perfmon cap_sys_admin cap_sys_ptrace cap_dac_read_search cgroup children command connect connection \
-    container containers could could_not cpu credentials damaged data database declares denied descriptors described detail did \
-    directory disk do docker's containerd's podman's does ebpf error exist exited failed file files folder for found from \
-    full gone has have held here hidden host host's hostpid how id if in incomplete info init into is it iterator its kernel \
-    kernel's kthreadd's label late length limit limits list listed listens long longer lost made may memory missing more \
-    mount mountinfo mounts name named names namespace namespaces neither network no node node's none nor not nothing of on \
-    one only open operation or os other out own pause per permission permitted pid pids pins pod pods privileges process \
-    processes ran reached read reader refused removed report root root's run runs running runtime runtimes sandbox sandboxes \
-    say says see seen service shared shown so socket sockets space start started state status storage such take task tasks \
-    than that the their them there these they this thread threads those time timed timeout to tried tries true uid uids \
-    unknown unreadable user user's users version virtual wait waits was were what where which who whose why with within \
-    without write wrong";
+const SENTENCES: &str = "a about above absent accepts address addresses after again all allow allowed also although among an and \
+    annotation another answer answered answers any api architecture are argument arrived as asked at available bad \
+    be because been before behave behaves being believed belongs below beyond bind blocked both bpf branch broke \
+    broken btf buffer build built bundles but by byte bytes call calls came can cannot cap_bpf cap_dac_read_search \
+    cap_net_admin cap_perfmon cap_sys_admin cap_sys_ptrace capabilities cgroup cgroups children column command \
+    config_debug_info_btf connect connection connections container containerd's containers controller cost costs \
+    could count counted cpu crash credentials crun's cut daemon damaged data database deaths declares deep deeper \
+    deleted denied depth described descriptors detail device did directory disk do docker's does down ebpf elements \
+    end ended entries error even event events every exist exited failed few file files filter first folder followed \
+    for form found from full get given gives go gone grant had hang has have header heard held here hidden hides \
+    hierarchies higher hold host host's hostpid how hundred id if in incomplete info infra init initial inspection \
+    inspector instead interrupted into invalid is it iterator iterator's iterators its itself join json keep keeps \
+    kernel kernel's key kind know known knows kthreadd's kubernetes label large late leaves left length let lets \
+    levels lie lies limit limits line linux list listed listens load loaded local lockdown locked log long longer \
+    looked looking looks lost low machine's made magic makes manages many map maps may memory message metadata mib \
+    missing mixed module more mount mounted mountinfo mounts ms munmap must name named names namespace namespace's \
+    namespaces needs neither network newer no nobody node node's none nor not nothing number numbers object of off \
+    often on one one's only open opened operation or order os other out output outside over own page pause per \
+    permission permitted pid pidfd_getfd pids pinned pins pipe pod podman's pods ports price privileges process \
+    processed processes processor procfs program programs raise raising ran reached read reader reader's reading \
+    reads rebuild record refers refuse refused refuses regular removed report resource rest ring rlimit_memlock root \
+    root's roots run runc's running runs runtime runtime's runtimes s same sandbox sandboxes say says seccomp \
+    security see seen seldom sent served service shared short show shown shows side slowly so socket sockets some \
+    sort space specification stack stand stands start started stat state status steps still storage string such \
+    systemctl systems take takes task tasks tells temporarily than that the their theirs them there these they this \
+    those thread threads tier time timed timeout tmpdir to told too took transaction tried tries true two type types \
+    uid uids ulimit unavailable unknown unless unmount unreadable unsupported up use user user's users uses value \
+    verbose verification verifier version virtual wait waiting waits walks was were what where which while who whole \
+    whose why will with within without work would write writes written wrong wrote";
 
 /// Whether a name stays.
 pub(super) fn is_name(text: &str) -> bool {
