@@ -50,11 +50,12 @@ impl Words {
         made
     }
 
-    /// A text without any shape.
+    /// A text without any shape: as long as the short form of an id, and never one.
     fn plain(&self, text: &str) -> String {
         let hash = self.hash(0, text.as_bytes());
         let mut word = String::from("x");
-        word.extend(hash.iter().take(6).map(|byte| format!("{byte:02x}")));
+        word.extend(hash.iter().take(SHORT_ID / 2).map(|byte| format!("{byte:02x}")));
+        word.truncate(SHORT_ID);
         word
     }
 
