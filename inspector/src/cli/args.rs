@@ -49,7 +49,7 @@ pub enum Command {
     Rules(With<RulesArgs>),
     /// Draw pods, containers, namespaces and their owners: as a matrix, SVG, DOT or Mermaid
     Graph(With<GraphArgs>),
-    /// Write what is seen of this node into a file, for --replay
+    /// Write what is seen of this node, at one moment or for a while, into a file for --replay
     Record(With<RecordArgs>),
     /// Build pods of plain Linux namespaces, show them, break them and remove them
     Demo(With<DemoArgs>),
@@ -139,7 +139,7 @@ pub struct Global {
     /// Look for pins of namespaces in the host's and the runtimes' mount namespaces, or in every one [default: host]
     #[arg(long, value_enum, value_name = "WHERE", help_heading = "Looking")]
     pub holders: Option<Holders>,
-    /// Answer from a recording instead of this node; - is standard input
+    /// Answer from what `inspector record` wrote instead of this node; - is standard input
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Looking")]
     pub replay: Option<PathBuf>,
     /// Of a recording over time, answer as of then: 2026-11-23T21:44:13Z, or +12s after its beginning [default: its end]

@@ -76,7 +76,7 @@ impl<'f> Replay<'f> {
     /// If the recording is unsound.
     pub fn next(&mut self) -> Result<Option<Input>, Failure> {
         loop {
-            let next = self.stream.next().map_err(|error| input::unsound(self.file, &error))?;
+            let next = self.stream.next_input().map_err(|error| input::unsound(self.file, &error))?;
             let Some(mut input) = next else { return Ok(None) };
             let Some(until_ns) = self.until_ns.filter(|until_ns| input.boottime_ns() > *until_ns) else {
                 return Ok(Some(input));

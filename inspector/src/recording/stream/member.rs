@@ -14,7 +14,8 @@ pub(super) const HEADER_BYTES: usize = 32;
 const TRAILER_BYTES: usize = 8;
 
 /// The most text in a member: a line as long as one may be.
-pub(super) const TEXT_BYTES: usize = super::super::LINE_BYTES as usize;
+pub(super) const TEXT_BYTES: usize = 16 << 20;
+const _: () = assert!(TEXT_BYTES as u64 == super::super::LINE_BYTES);
 
 /// The longest member: what does not pack grows by a few bytes in every 64 kB.
 const MEMBER_BYTES: u32 = 17 << 20;

@@ -22,7 +22,7 @@
 mod member;
 mod read;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod write;
 
 pub(super) use member::GZIP;

@@ -136,7 +136,7 @@ impl<R: BufRead> StreamReader<R> {
     ///
     /// # Errors
     /// If anything before the end of the file is not as [`super::StreamWriter`] left it.
-    pub fn next(&mut self) -> Result<Option<Input>, ReadError> {
+    pub fn next_input(&mut self) -> Result<Option<Input>, ReadError> {
         if self.ending.is_some() {
             return Ok(None);
         }

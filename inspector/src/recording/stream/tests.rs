@@ -48,7 +48,7 @@ fn event(kind: EventKind, pid: u32, at: u64, inode: u32) -> KernelEvent {
 }
 
 /// A node that changes: containers come and go, the kernel tells, a look fails.
-fn inputs() -> (Look, Vec<Input>) {
+pub fn inputs() -> (Look, Vec<Input>) {
     inputs_of(0)
 }
 
@@ -109,10 +109,10 @@ fn all(bytes: &[u8]) -> Result<All, ReadError> {
     let (mut reader, first) = StreamReader::start(Cursor::new(bytes))?;
     assert_eq!(reader.about(), &about());
     let mut inputs = Vec::new();
-    while let Some(input) = reader.next()? {
+    while let Some(input) = reader.next_input()? {
         inputs.push(input);
     }
-    assert_eq!(reader.next().unwrap(), None);
+    assert_eq!(reader.next_input().unwrap(), None);
     Ok((first, inputs, reader.ending().unwrap()))
 }
 
