@@ -33,7 +33,7 @@ fn judge(node: &Node<'_>, judgement: &mut Judgement) {
             .filter(|namespace| namespace.kind.makes_pod() && !namespace.shared_by.is_empty())
             .filter(|namespace| !namespace.owner.alive && namespace.owner.class != Class::RuntimePinned);
         for namespace in orphaned {
-            if namespace.owner.evidence != Evidence::Declared {
+            if !matches!(namespace.owner.evidence, Evidence::Declared | Evidence::Observed) {
                 judgement.undetermined.push(Undetermined {
                     rule: RULE.id,
                     subject: Subject::owner_of(namespace, pod),

@@ -114,6 +114,7 @@ impl Engine {
             homes: None,
             forgotten: 0,
         };
+        engine.census.attribute(&Containers::of(&engine.last), &Census::default());
         engine.remember_owners();
         engine
     }
@@ -276,7 +277,9 @@ impl Engine {
                 if let (Creation::New { instead_of: Some(generation) }, Some(first)) =
                     (creation, made.insert(namespace, event))
                 {
-                    flashes.extend(namespaces::flash(namespace, generation, first));
+                    let tier = tier(self.by);
+                    let flash = namespaces::flash(namespace, generation, first);
+                    flashes.extend(flash.map(|event| Event { tier, ..event }));
                 }
                 self.lineage.create(namespace, event, &self.last.observation.node);
             }
@@ -288,11 +291,12 @@ impl Engine {
     fn advance(
         &mut self,
         next: Moment,
-        census: Census,
+        mut census: Census,
         origins: &HashMap<ProcessKey, Inodes>,
         told: bool,
     ) -> Vec<Event> {
         let (was, is) = (Containers::of(&self.last), Containers::of(&next));
+        census.attribute(&is, &self.census);
         let told_tier = tier(self.by);
         let story = Story {
             last: &self.last,

@@ -1,15 +1,22 @@
 //! Namespaces that are new, gone, come into and left.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use super::generations::Generations;
-use super::moment::{Moment, Running};
+use super::moment::{Containers, Moment, Running};
 use super::story::{Story, draft, named, named_pod, process};
 use crate::observation::{Inodes, KernelEvent, Kind, Observation, ProcessKey, Task};
 use crate::view::{Change, Container, Event, EventProcess, EventType, Named, Pod};
 
+/// A pod, and the container of it that a namespace is of.
+type Tenant = (Named, Named);
+
+/// Whose new namespaces are, where a container is known; else the start and the pid of who made them.
+type Maker<'a> = (Option<&'a str>, u64, u32);
+
 /// A namespace as it was seen.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Seen {
     /// The kernel's id of it, where it has one.
     pub id: Option<u64>,
@@ -17,6 +24,8 @@ pub(super) struct Seen {
     pub eldest: Option<(u64, u32)>,
     /// Which use of its inode it is.
     pub generation: u64,
+    /// The pod and the container whose init was its eldest, once that was so.
+    pub whose: Option<Arc<Tenant>>,
 }
 
 /// Every namespace of a moment: of tasks, and of what else keeps one.
@@ -57,7 +66,25 @@ impl Census {
     /// Keeps what was there before: the kernel tells of no namespace's end, only a look finds it.
     pub(super) fn keep(&mut self, before: &Self) {
         for (key, seen) in &before.namespaces {
-            self.namespaces.entry(*key).or_insert(Seen { eldest: None, ..*seen });
+            self.namespaces.entry(*key).or_insert_with(|| Seen { eldest: None, ..seen.clone() });
+        }
+    }
+
+    /// Says whose each is, or was before its processes ended.
+    pub(super) fn attribute(&mut self, containers: &Containers<'_>, before: &Self) {
+        let mut names: HashMap<u32, Arc<Tenant>> = HashMap::new();
+        for (key, seen) in &mut self.namespaces {
+            let now = seen.eldest.and_then(|(_, pid)| Some((pid, containers.by_pid(pid)?)));
+            seen.whose = match now {
+                Some((pid, it)) => {
+                    let name = || Arc::new((named_pod(it.pod), named(it.container)));
+                    Some(Arc::clone(names.entry(pid).or_insert_with(name)))
+                }
+                None => {
+                    let last = before.namespaces.get(key).filter(|it| it.generation == seen.generation);
+                    last.and_then(|it| it.whose.clone())
+                }
+            };
         }
     }
 
@@ -147,13 +174,13 @@ pub(super) fn home(moment: &Moment, kind: Kind, inode: u32) -> Option<(Named, Op
 pub(super) fn ends(story: &Story<'_>) -> Vec<Event> {
     let mut events = left_by_moving(story);
     events.extend(left_by_ending(story));
-    let mut gone: BTreeMap<Option<String>, (Option<Running<'_>>, Vec<Change>)> = BTreeMap::new();
+    let mut gone: BTreeMap<Option<&str>, (Option<&Tenant>, Vec<Change>)> = BTreeMap::new();
     for (key, seen) in &story.before.namespaces {
         if story.after.has(*key, seen) {
             continue;
         }
-        let whose = seen.eldest.and_then(|(_, pid)| story.was.by_pid(pid));
-        let entry = gone.entry(whose.map(|it| it.container.id.clone())).or_insert((whose, Vec::new()));
+        let whose = seen.whose.as_deref();
+        let entry = gone.entry(whose.map(|(_, it)| it.id.as_str())).or_insert((whose, Vec::new()));
         entry.1.push(Change {
             kind: key.0,
             generation: seen.generation,
@@ -164,12 +191,12 @@ pub(super) fn ends(story: &Story<'_>) -> Vec<Event> {
         });
     }
     events.extend(gone.into_values().map(|(whose, changes)| Event {
-        pod: whose.map(|it| named_pod(it.pod)),
-        container: whose.map(|it| named(it.container)),
+        pod: whose.map(|(pod, _)| pod.clone()),
+        container: whose.map(|(_, container)| container.clone()),
         message: format!(
             "{}{} destroyed: no process and nothing else that was looked for keeps {}",
             names(&changes),
-            whose.map_or_else(String::new, |it| format!(" of {}", it.container.name)),
+            whose.map_or_else(String::new, |(_, it)| format!(" of {}", it.name)),
             if changes.len() == 1 { "it" } else { "them" }
         ),
         namespaces: changes,
@@ -287,7 +314,7 @@ pub(super) fn beginnings(story: &Story<'_>) -> Vec<Event> {
 
 /// By whom new namespaces were made: by what the kernel told, else as far as can be told from who is in them.
 fn created(story: &Story<'_>, is_new: &impl Fn((Kind, u32)) -> bool) -> Vec<Event> {
-    let mut made: BTreeMap<(Option<&str>, u64, u32), Vec<(Kind, u32)>> = BTreeMap::new();
+    let mut made: BTreeMap<Maker<'_>, Vec<(Kind, u32)>> = BTreeMap::new();
     for (key, seen) in story.after.namespaces.iter().filter(|(key, _)| is_new(**key)) {
         let whose = seen.eldest.and_then(|(_, pid)| story.is.by_pid(pid));
         let whose = whose.filter(|it| it.container.runtime.is_some());

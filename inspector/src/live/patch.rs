@@ -7,6 +7,9 @@ use crate::observation::{
     EventCgroup, EventKind, ExitStatus, KernelEvent, Kind, NamespaceSet, Observation, RuntimeState, Task,
 };
 
+/// The exit code of who is killed: 128 and SIGKILL.
+const KILLED: i32 = 137;
+
 /// Where the cgroups of a node are, by the kernel's ids of them.
 #[derive(Default)]
 pub(super) struct Paths(HashMap<u64, String>);
@@ -21,17 +24,15 @@ impl Paths {
         Self(paths)
     }
 
-    /// The path of the cgroup that an event names. Of one that no task is in any more only the own name is left: what
-    /// is above it is left out.
+    /// The path of the cgroup that an event names. Of one that no task was in only the own name is known: what is above it is
+    /// left out.
     pub(super) fn path(&self, cgroup: &EventCgroup) -> (Option<u64>, Option<String>) {
-        let ids = if cgroup.name_is_of_pids { [cgroup.pids, cgroup.v2] } else { [cgroup.v2, cgroup.pids] };
-        for id in ids.into_iter().flatten() {
-            if let Some(path) = self.0.get(&id) {
-                return (Some(id), Some(path.clone()));
-            }
-        }
-        let known = !cgroup.name_truncated;
-        (ids.into_iter().flatten().next(), known.then(|| format!("/{}", cgroup.name)))
+        let id = if cgroup.name_is_of_pids { cgroup.pids } else { cgroup.v2 };
+        let name = cgroup.name.as_str();
+        // Each hierarchy counts for itself: the same number may be another cgroup's in another one.
+        let is_it = |path: &&String| path.rsplit('/').next() == Some(name);
+        let path = id.and_then(|id| self.0.get(&id)).filter(is_it).cloned();
+        (id, path.or_else(|| (!cgroup.name_truncated).then(|| format!("/{name}"))))
     }
 }
 
@@ -116,11 +117,15 @@ impl Patch<'_, '_> {
         let is_it = |task: &&Task| task.start_boottime_ns == event.process_start_boottime_ns;
         let Some(task) = self.task(event.tgid).filter(is_it) else { return };
         let pid_namespace = task.namespaces.get(Kind::Pid).filter(|_| task.pid_namespace_init);
+        let start_boottime_ns = task.start_boottime_ns;
         self.remove(event.tgid);
-        self.declare_exited(event);
+        self.declare_exited(event.tgid, start_boottime_ns, event.boottime_ns, event.exit.map(code));
         // The kernel kills whoever is in the PID namespace of a dying init, and does not let it go before.
-        for doomed in pid_namespace.into_iter().flat_map(|inode| self.members(inode)).collect::<Vec<_>>() {
-            self.remove(doomed);
+        for (pid, start) in
+            pid_namespace.into_iter().flat_map(|inode| self.members(inode)).collect::<Vec<_>>()
+        {
+            self.remove(pid);
+            self.declare_exited(pid, start, event.boottime_ns, Some(KILLED));
         }
     }
 
@@ -128,8 +133,8 @@ impl Patch<'_, '_> {
         self.over.insert(pid, None);
     }
 
-    /// Processes of a PID namespace and of those below it.
-    fn members(&self, inode: u32) -> Vec<u32> {
+    /// Processes of a PID namespace and of those below it, with their starts.
+    fn members(&self, inode: u32) -> Vec<(u32, u64)> {
         let mut below = BTreeSet::from([inode]);
         loop {
             let children = (self.observation.namespaces.iter())
@@ -143,20 +148,23 @@ impl Patch<'_, '_> {
         }
         let inside = |task: &&Task| task.namespaces.get(Kind::Pid).is_some_and(|it| below.contains(&it));
         let seen = self.observation.tasks.iter().filter(|task| !self.over.contains_key(&task.pid));
-        seen.chain(self.over.values().flatten()).filter(inside).map(|task| task.pid).collect()
+        seen.chain(self.over.values().flatten())
+            .filter(inside)
+            .map(|task| (task.pid, task.start_boottime_ns))
+            .collect()
     }
 
     /// Its runtime will say so, too.
-    fn declare_exited(&mut self, event: &KernelEvent) {
+    fn declare_exited(&mut self, pid: u32, start_boottime_ns: u64, at_ns: u64, code: Option<i32>) {
         let node = &self.observation.node;
-        let (ticks, time) = (node.ticks(event.process_start_boottime_ns), node.time_at(event.boottime_ns));
+        let (ticks, time) = (node.ticks(start_boottime_ns), node.time_at(at_ns));
         for declared in &mut self.observation.containers {
-            if declared.pid == event.tgid
+            if declared.pid == pid
                 && declared.state != RuntimeState::Exited
                 && declared.start_ticks.is_none_or(|start| start == ticks)
             {
                 declared.state = RuntimeState::Exited;
-                declared.exit_code = event.exit.map(code);
+                declared.exit_code = code;
                 declared.finished_at = time;
             }
         }
@@ -226,7 +234,7 @@ fn set_namespaces(task: &mut Task, set: &NamespaceSet) {
 }
 
 /// As a runtime writes it: 128 and the signal for a death by signal.
-pub(super) fn code(exit: ExitStatus) -> i32 {
+fn code(exit: ExitStatus) -> i32 {
     match (exit.code, exit.signal) {
         (Some(code), _) => i32::from(code),
         (None, Some(signal)) => 128 + i32::from(signal),

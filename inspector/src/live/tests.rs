@@ -354,8 +354,7 @@ fn a_container_that_is_over_before_a_look_knows_it_is_told_by_its_name() {
     later.docker("other", 100);
     later.docker("brief", 300).fresh(Kind::Net);
     let init = later.task(300).clone();
-    let mut name = EventCgroup::default();
-    name.name = id("brief");
+    let name = EventCgroup { name: id("brief"), ..EventCgroup::default() };
     let host = world.seen.tasks.iter().find(|task| task.pid == 2).unwrap().clone();
     let old = event(&world, EventKind::Fork, &host, 1).old;
     let born = KernelEvent { old, cgroup: name.clone(), ..event(&world, EventKind::Fork, &init, 1) };

@@ -23,9 +23,9 @@ const SURE: Duration = Duration::from_millis(500);
 /// A reading may take this share of the time until the next: 0.2 % of a processor.
 const SHARE: u32 = 500;
 
-/// So many times as long as a look took is waited before the next: at most a twentieth of a processor is spent on them,
+/// So many times as long as a look took of a processor is waited before the next: at most a tenth is spent on them,
 /// however much happens.
-const LOOKS_SHARE: u32 = 20;
+const LOOKS_SHARE: u32 = 9;
 
 /// Everything is looked at anew after so long, even where no task tells of a change: pins, volumes, descriptors.
 const EVERYTHING: Duration = Duration::from_secs(10);
@@ -138,7 +138,7 @@ struct Eye {
     /// What the tasks looked like when everything was last looked at.
     seen: u64,
     looked: Instant,
-    /// How long the last look took, without waiting for runtimes to settle.
+    /// How long the last look took of a processor, without waiting for runtimes to settle.
     cost: Duration,
     again: Option<Instant>,
     interval: Duration,
@@ -192,7 +192,7 @@ impl Eye {
     }
 
     async fn look_once(&mut self) -> Result<Look, CollectError> {
-        let began = Instant::now();
+        let began = processor_time();
         let context = Context::new(self.options.clone());
         let (mut seen, mut since_boottime_ns) = (self.seen, 0);
         let mut read = |context: &Context| {
@@ -203,7 +203,7 @@ impl Eye {
         };
         let observation: Result<Observation, _> = collect_by(&context, &mut read).await;
         self.seen = seen;
-        self.cost = began.elapsed();
+        self.cost = processor_time().saturating_sub(began);
         Ok(Look { observation: observation?, since_boottime_ns })
     }
 
@@ -213,6 +213,12 @@ impl Eye {
             None => Ok((TaskSource::Procfs, procfs::read_tasks(context)?, self.declined.clone())),
         }
     }
+}
+
+/// What this thread has had of a processor.
+fn processor_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::try_from(time).unwrap_or_default()
 }
 
 /// How all tasks are to be read.

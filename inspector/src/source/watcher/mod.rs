@@ -180,6 +180,9 @@ impl Watcher {
     }
 
     fn add(&mut self, batch: Batch, told: &mut Told) {
+        for event in &batch.events {
+            log::trace!("{event:?}");
+        }
         told.events.extend(batch.events);
         let all = lost(&batch.counts);
         for (cause, records) in &all {
