@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 use examples::*;
-use values::{socket, timeout};
-pub use values::{socket as parse_socket, timeout as parse_timeout};
+pub use values::{At, socket as parse_socket, timeout as parse_timeout};
+use values::{at, socket, timeout};
 
 use crate::observation::{Kind, Runtime};
 use crate::render::{NamespaceColumn, Output};
@@ -49,7 +49,7 @@ pub enum Command {
     Rules(With<RulesArgs>),
     /// Draw pods, containers, namespaces and their owners: as a matrix, SVG, DOT or Mermaid
     Graph(With<GraphArgs>),
-    /// Write what is seen of this node into a file, for --replay
+    /// Write what is seen of this node, at one moment or for a while, into a file for --replay
     Record(With<RecordArgs>),
     /// Build pods of plain Linux namespaces, show them, break them and remove them
     Demo(With<DemoArgs>),
@@ -139,9 +139,12 @@ pub struct Global {
     /// Look for pins of namespaces in the host's and the runtimes' mount namespaces, or in every one [default: host]
     #[arg(long, value_enum, value_name = "WHERE", help_heading = "Looking")]
     pub holders: Option<Holders>,
-    /// Answer from a recording instead of this node; - is standard input
+    /// Answer from what `inspector record` wrote instead of this node; - is standard input
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Looking")]
     pub replay: Option<PathBuf>,
+    /// Of a recording over time, answer as of then: 2026-11-23T21:44:13Z, or +12s after its beginning [default: its end]
+    #[arg(long, value_name = "TIME", value_parser = at, value_hint = ValueHint::Other, help_heading = "Looking")]
+    pub at: Option<At>,
     /// List what is left out otherwise too: pods without a living container, unmanaged groups of a single process;
     /// of processes, those in PID namespaces that no two containers share
     #[arg(long, help_heading = "Printing")]
@@ -344,10 +347,22 @@ pub struct RulesArgs {
 
 /// What `record` needs.
 #[derive(Clone, Debug, Args)]
+#[command(after_help = RECORD_EXAMPLES)]
 pub struct RecordArgs {
-    /// The file, replaced in one step and readable by you only; - is standard output
+    /// The file, readable by you only; what has that name already is replaced in one step, once everything was looked at;
+    /// - is standard output
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub file: PathBuf,
+    /// Record what happens for so long, such as 30s or 10m, instead of one moment
+    #[arg(long = "for", value_name = "DURATION", value_parser = timeout, value_hint = ValueHint::Other, help_heading = "Recording")]
+    pub duration: Option<Duration>,
+    /// Record every process that starts, becomes another program or ends, for `watch --all-processes --replay`
+    #[arg(long, requires = "duration", help_heading = "Recording")]
+    pub all_processes: bool,
+    /// For others to see: every name, id, image, path, address and argument is replaced by a pseudonym, the same for the
+    /// same one; what the node is judged by stays
+    #[arg(long, help_heading = "Recording")]
+    pub redact: bool,
 }
 
 /// What `demo` can be told.

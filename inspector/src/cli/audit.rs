@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::args::AuditArgs;
 use super::failure::Failure;
-use super::resolve::Settings;
+use super::resolve::{Recorded, Settings};
 use super::terminal::Terminal;
 use super::{connect, input, manifests, output, pods};
 use crate::audit::{Baseline, Choice, Waiver, fails, parse_waivers};
@@ -77,7 +77,7 @@ pub fn run(args: &AuditArgs, settings: &Settings) -> Result<(), Failure> {
 
 /// The recording to compare with.
 fn earlier(file: &Path) -> Result<Observation, Failure> {
-    input::replay(file)
+    input::replay(&Recorded { file: file.to_owned(), at: None })
 }
 
 fn rule(name: &str) -> Result<&'static str, Failure> {

@@ -5,9 +5,10 @@ use std::path::Path;
 
 use super::connect;
 use super::failure::Failure;
-use super::resolve::Input;
+use super::replay::{self, Replay};
+use super::resolve::{Input, Recorded};
 use crate::observation::Observation;
-use crate::recording;
+use crate::recording::{self, Problem, ReadError, Recording};
 use crate::source::{Context, Options};
 
 /// Gets it.
@@ -17,7 +18,7 @@ use crate::source::{Context, Options};
 pub fn observe(input: &Input) -> Result<Observation, Failure> {
     match input {
         Input::Node(options) => collect(options),
-        Input::Recording(file) => replay(file),
+        Input::Recording(recorded) => replay(recorded),
     }
 }
 
@@ -37,11 +38,30 @@ pub fn collect(options: &Options) -> Result<Observation, Failure> {
     observation
 }
 
-/// Reads a recording.
+/// What a recording says of its end, or of the moment that is asked for.
+///
+/// # Errors
+/// If it is unsound, or does not cover that moment.
+pub fn replay(recorded: &Recorded) -> Result<Observation, Failure> {
+    let Recorded { file, at } = recorded;
+    match (open(file)?, at) {
+        (Recording::Snapshot(observation), None) => Ok(*observation),
+        (Recording::Snapshot(_), Some(_)) => Err(Failure::usage(format!(
+            "--at asks for a moment of what happened, and {} is of one moment only; leave it out, or record with \
+             `inspector record FILE --for DURATION`",
+            file.display()
+        ))),
+        (Recording::Stream(stream, first), at) => {
+            replay::observation(Replay::new(file, *stream, &first), *first, *at)
+        }
+    }
+}
+
+/// Opens a recording.
 ///
 /// # Errors
 /// If it is unsound.
-pub fn replay(file: &Path) -> Result<Observation, Failure> {
+pub fn open(file: &Path) -> Result<Recording, Failure> {
     let result = if file == Path::new("-") {
         let stdin = io::stdin();
         if stdin.is_terminal() {
@@ -49,18 +69,21 @@ pub fn replay(file: &Path) -> Result<Observation, Failure> {
                 "--replay - reads a recording from standard input, which is a terminal; redirect it",
             ));
         }
-        recording::read(&mut BufReader::new(stdin.lock()))
+        recording::read_any(Box::new(BufReader::new(stdin)))
     } else {
-        recording::load(file)
+        recording::open(file)
     };
-    result.map_err(|error| {
-        let remedy = match &error.problem {
-            recording::Problem::Io(_) | recording::Problem::NotAFile(_) => {
-                "name a file that `inspector record` wrote and that you may read"
-            }
-            recording::Problem::OtherVersion(_) => "use the inspector that wrote it, or record again",
-            _ => "record again with `inspector record`",
-        };
-        Failure::collect(format!("could not replay {}: {error}; {remedy}", file.display()))
-    })
+    result.map_err(|error| unsound(file, &error))
+}
+
+/// Why a recording cannot be replayed.
+pub fn unsound(file: &Path, error: &ReadError) -> Failure {
+    let remedy = match &error.problem {
+        Problem::Io(_) | Problem::NotAFile(_) => {
+            "name a file that `inspector record` wrote and that you may read"
+        }
+        Problem::OtherVersion(_) => "use the inspector that wrote it, or record again",
+        _ => "record again with `inspector record`",
+    };
+    Failure::collect(format!("could not replay {}: {error}; {remedy}", file.display()))
 }

@@ -20,6 +20,7 @@ mod output;
 mod pods;
 mod ps;
 mod record;
+mod replay;
 mod resolve;
 mod rules;
 mod terminal;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::args::{Color, Command, Global, Holders, Source};
+use super::args::{At, Color, Command, Global, Holders, Source};
 use super::config::Config;
 use super::failure::Failure;
 use crate::render::{Format, GraphFormat, Output, ReportFormat};
@@ -14,7 +14,16 @@ pub enum Input {
     /// From this node.
     Node(Options),
     /// From a recording; `-` is standard input.
-    Recording(PathBuf),
+    Recording(Recorded),
+}
+
+/// A recording, and what is asked of it.
+#[derive(Clone, Debug)]
+pub struct Recorded {
+    /// The file; `-` is standard input.
+    pub file: PathBuf,
+    /// As of when it is to answer, unless as of its end.
+    pub at: Option<At>,
 }
 
 /// What applies to every command, with its defaults.
@@ -41,13 +50,14 @@ pub struct Settings {
 /// The flags that a command makes no use of: to accept them would promise what is not done.
 const fn unused(command: &Command) -> &'static [&'static str] {
     const LOOK: [&str; 5] = ["--source", "--host-root", "--socket", "--timeout", "--holders"];
-    const ALL: [&str; 10] = [
+    const ALL: [&str; 11] = [
         LOOK[0],
         LOOK[1],
         LOOK[2],
         LOOK[3],
         LOOK[4],
         "--replay",
+        "--at",
         "--all",
         "--output",
         "--no-headers",
@@ -60,12 +70,14 @@ const fn unused(command: &Command) -> &'static [&'static str] {
         | Command::Audit(_)
         | Command::Explain(_)
         | Command::Graph(_) => &[],
-        Command::Watch(_) => &["--replay", "--strict"],
-        Command::Record(_) => &["--replay", "--all", "--output", "--no-headers"],
+        Command::Watch(_) => &["--strict"],
+        Command::Record(_) => &["--replay", "--at", "--all", "--output", "--no-headers"],
         Command::Demo(_) => {
-            &["--host-root", "--socket", "--replay", "--all", "--output", "--no-headers", "--strict"]
+            &["--host-root", "--socket", "--replay", "--at", "--all", "--output", "--no-headers", "--strict"]
         }
-        Command::Doctor(_) => &["--source", "--replay", "--all", "--no-headers", "--strict", "--holders"],
+        Command::Doctor(_) => {
+            &["--source", "--replay", "--at", "--all", "--no-headers", "--strict", "--holders"]
+        }
         Command::Schema(_) | Command::Completions(_) | Command::Man(_) => &ALL,
         Command::Rules(_) => &[
             "--source",
@@ -74,6 +86,7 @@ const fn unused(command: &Command) -> &'static [&'static str] {
             "--timeout",
             "--holders",
             "--replay",
+            "--at",
             "--all",
             "--strict",
         ],
@@ -109,6 +122,11 @@ pub fn resolve(flags: &Global, config: &Config, command: &Command) -> Result<Set
         }
     }
     let input = match &global.replay {
+        None if global.at.is_some() => {
+            return Err(Failure::usage(
+                "--at asks a recording for an earlier moment; say which with --replay FILE, or leave it out",
+            ));
+        }
         None => Input::Node(Options {
             handles: needs_handles(command),
             credentials: needs_credentials(command),
@@ -123,7 +141,12 @@ pub fn resolve(flags: &Global, config: &Config, command: &Command) -> Result<Set
                     "{flag} says how to look at a node, and --replay answers from a recording; leave one of them out"
                 )));
             }
-            Input::Recording(file.clone())
+            if matches!(command, Command::Watch(with) if with.args.background) {
+                return Err(Failure::usage(
+                    "--background says how to listen to a node, and --replay answers from a recording; leave one of them out",
+                ));
+            }
+            Input::Recording(Recorded { file: file.clone(), at: global.at })
         }
     };
     let (format, report, graph) = match (global.output, command) {
@@ -175,6 +198,7 @@ fn given(global: &Global) -> Vec<&'static str> {
         timeout,
         holders,
         replay,
+        at,
         all,
         output,
         no_headers,
@@ -190,6 +214,7 @@ fn given(global: &Global) -> Vec<&'static str> {
         ("--timeout", timeout.is_some()),
         ("--holders", holders.is_some()),
         ("--replay", replay.is_some()),
+        ("--at", at.is_some()),
         ("--all", *all),
         ("--output", output.is_some()),
         ("--no-headers", *no_headers),
@@ -220,6 +245,7 @@ pub fn merge(before: &Global, after: &Global) -> Result<Global, Failure> {
         timeout: one("--timeout", &before.timeout, &after.timeout)?,
         holders: one("--holders", &before.holders, &after.holders)?,
         replay: one("--replay", &before.replay, &after.replay)?,
+        at: one("--at", &before.at, &after.at)?,
         all: before.all || after.all,
         output: one("--output", &before.output, &after.output)?,
         no_headers: before.no_headers || after.no_headers,
@@ -315,9 +341,12 @@ mod tests {
             ("graph -o json", "json"),
             ("rules --all", "--all"),
             ("watch -o yaml", "yaml"),
-            ("watch --replay f", "--replay"),
             ("watch --tui -o json", "--output"),
             ("--no-headers watch -o table --tui", "--no-headers"),
+            ("watch --replay f --background", "--background"),
+            ("record f --at +1s", "--at"),
+            ("pods --at +1s", "--at"),
+            ("--at +1s pods --replay f --at +1s", "--at"),
         ] {
             let failure = settings(line).unwrap_err();
             assert!(failure.code == 2 && failure.to_string().contains(flag), "{line}: {failure}");
@@ -326,6 +355,9 @@ mod tests {
             "pods --replay f --all --strict -o yaml --color always -v",
             "namespaces --holders all --all --no-headers -o name",
             "record f --source procfs --strict",
+            "record f --for 10s --all-processes --redact",
+            "pods --replay f --at 2026-11-23T21:44:13Z",
+            "watch --replay f --at +1s --for 10s -o json",
             "schema -v",
             "demo",
             "doctor --host-root /host",

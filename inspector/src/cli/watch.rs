@@ -7,10 +7,13 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::args::WatchArgs;
 use super::failure::Failure;
 use super::fullscreen::{Fullscreen, Stage};
-use super::resolve::{Input as From, Settings};
+use super::input;
+use super::replay::{Replay, later};
+use super::resolve::{Input as From, Recorded, Settings};
 use super::terminal::Terminal;
 use crate::live::{Engine, Moment};
 use crate::observation::{HeardBy, Input};
+use crate::recording::Recording;
 use crate::render::{self, Format, Look};
 use crate::source::{self, CollectError, Listening, Watcher};
 use crate::view::{self, Event};
@@ -23,8 +26,12 @@ const PATIENCE: u32 = 10;
 /// # Errors
 /// If the node cannot be looked at, or there is nowhere to print.
 pub fn run(args: &WatchArgs, settings: &Settings) -> Result<(), Failure> {
-    let From::Node(options) = &settings.input else {
-        return Err(Failure::usage("watch looks at this node; leave --replay out"));
+    let options = match &settings.input {
+        From::Node(options) => options,
+        From::Recording(_) if args.tui => {
+            return Err(Failure::usage("--tui shows this node as it is now; leave it or --replay out"));
+        }
+        From::Recording(recorded) => return Stream::new(args, settings).replay(recorded),
     };
     let failed = |error: io::Error| {
         Failure::collect(format!(
@@ -34,8 +41,7 @@ pub fn run(args: &WatchArgs, settings: &Settings) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
     let mut screen = Fullscreen::start(args, settings)?;
     let stage = screen.as_ref().map(|screen| screen.stage(args));
-    let stream =
-        Stream { args, settings, look: Terminal::detect().look(settings, false), written: false, stage };
+    let stream = Stream { stage, ..Stream::new(args, settings) };
     let result = runtime.block_on(async {
         let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
         let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
@@ -70,7 +76,12 @@ struct Stream<'a> {
     stage: Option<Stage>,
 }
 
-impl Stream<'_> {
+impl<'a> Stream<'a> {
+    fn new(args: &'a WatchArgs, settings: &'a Settings) -> Self {
+        let look = Terminal::detect().look(settings, false);
+        Self { args, settings, look, written: false, stage: None }
+    }
+
     async fn follow(mut self, options: source::Options) -> Result<(), Failure> {
         let listening =
             Listening { background: self.args.background, all_processes: self.args.all_processes };
@@ -119,6 +130,61 @@ impl Stream<'_> {
                 stage.show(engine.last(), &how, engine.lost());
             }
         }
+    }
+
+    /// Tells what a recording over time has, as if it happened now.
+    fn replay(mut self, recorded: &Recorded) -> Result<(), Failure> {
+        let Recorded { file, at } = recorded;
+        let Recording::Stream(stream, first) = input::open(file)? else {
+            return Err(Failure::usage(format!(
+                "{} is of one moment, in which nothing happens; record with `inspector record FILE --for DURATION`",
+                file.display()
+            )));
+        };
+        let mut replay = Replay::new(file, *stream, &first);
+        if self.args.all_processes && !replay.about().all_processes {
+            return Err(Failure::usage(format!(
+                "{} was recorded without --all-processes; leave it out",
+                file.display()
+            )));
+        }
+        let from_ns = at.map(|at| replay.moment(at)).transpose()?;
+        let begin_ns = from_ns.unwrap_or(replay.begin().boottime_ns);
+        if let Some(duration) = self.args.duration {
+            replay.until(later(begin_ns, duration));
+        }
+        let mut engine = Engine::start(*first, replay.about().by, self.settings.all)
+            .with_processes(self.args.all_processes);
+        if self.settings.headers && self.settings.format == Format::Table {
+            let time = engine.last().observation().node.time.map(|time| format!(" from {time:.3} on"));
+            let node = &engine.last().observation().node.name;
+            let living = living(engine.last());
+            let heading = format!(
+                "replaying what happened on {node}{}, with {living} pods and groups at its beginning",
+                time.unwrap_or_default()
+            );
+            if !write(&render::text::clean(&heading))? || !write("\n")? {
+                return Ok(());
+            }
+        }
+        while let Some(input) = replay.next()? {
+            for event in engine.take(input) {
+                if from_ns.is_some_and(|from_ns| event.boottime_ns < from_ns) || !self.takes(&event) {
+                    continue;
+                }
+                let done = self.args.until == Some(event.event_type);
+                if !self.tell(event, engine.last())? || done {
+                    return Ok(());
+                }
+            }
+        }
+        if let Some(from_ns) = from_ns {
+            replay.reaches(from_ns)?;
+        }
+        if let Some(gap) = replay.cut_off() {
+            log::warn!("{} of {} is missing: {}", gap.what, file.display(), gap.why);
+        }
+        Ok(())
     }
 
     /// Whether somebody wants to know.
@@ -173,10 +239,15 @@ fn heard(watcher: &Watcher) -> String {
     }
 }
 
+/// How many pods have a living container.
+fn living(moment: &Moment) -> usize {
+    moment.pods().iter().filter(|pod| pod.running().next().is_some()).count()
+}
+
 /// What is watched, and how, for people.
 fn heading(moment: &Moment, watcher: &Watcher) -> String {
     let observation = moment.observation();
-    let living = moment.pods().iter().filter(|pod| pod.running().next().is_some()).count();
+    let living = living(moment);
     let how = match observation.source {
         crate::observation::TaskSource::Bpf => "the eBPF task iterator",
         crate::observation::TaskSource::Procfs => "/proc",

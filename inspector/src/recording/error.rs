@@ -42,11 +42,14 @@ pub enum Problem {
     #[error("this is not a recording of inspector (no header)")]
     NoHeader,
     /// It is of another version.
-    #[error("the recording has format version {0}; this program reads version {version}", version = super::VERSION)]
+    #[error("the recording has format version {0}; this program reads versions {snapshot} and {stream}", snapshot = super::VERSION, stream = super::STREAM_VERSION)]
     OtherVersion(String),
     /// It stops too early.
     #[error("the recording is cut off here (no end line)")]
     CutOff,
+    /// A stream stops before there is anything to answer from.
+    #[error("the recording is cut off before its first look at the node is complete")]
+    NoLook,
     /// A line is not what it should be.
     #[error("the recording is damaged: {0}")]
     Damaged(String),

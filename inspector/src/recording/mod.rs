@@ -1,6 +1,8 @@
-//! Recordings: an [`Observation`] in a file, to be asked again elsewhere without privileges.
+//! Recordings: what was seen of a node in a file, to be asked again elsewhere without privileges. A *snapshot* is one
+//! [`Observation`]; a *stream* is what a watcher handed on over time ([`stream`]). Either can be made for others
+//! ([`redact`]).
 //!
-//! A text file, one JSON object a line, so that `head`, `grep` and `jq` can look into it:
+//! A snapshot is a text file, one JSON object a line, so that `head`, `grep` and `jq` can look into it:
 //!
 //! ```text
 //! {"format":"inspector-recording","version":1,"inspector":"0.1.0","created":"2026-11-23T21:44:13Z"}
@@ -15,13 +17,17 @@
 mod error;
 mod file;
 mod read;
+mod redact;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod write;
 
 pub use error::{Problem, ReadError, WriteError};
-pub use file::{load, save};
+pub use file::{Recording, StreamFile, load, open, read_any, save};
 pub use read::read;
+pub use redact::Redactor;
+pub use stream::{About, Ending, STREAM_VERSION, StreamReader, StreamWriter, Totals};
 pub use write::write;
 
 use serde::{Deserialize, Serialize};
@@ -31,7 +37,7 @@ use crate::observation::{
     NamespaceFact, NetworkFact, Node, Observation, Pin, Reader, RuntimeReport, Task, TaskSource,
 };
 
-/// The version of the format that is written, and the only one that is read.
+/// The version of the format of snapshots.
 pub const VERSION: u32 = 1;
 
 /// What every recording starts with, byte for byte; the version's number follows.
@@ -58,7 +64,7 @@ struct Header<'a> {
 }
 
 /// A line between the first and the last.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Line {
     Node(Box<Head>),
@@ -78,7 +84,7 @@ enum Line {
 }
 
 /// What an observation has once. It comes first, and starts a snapshot.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Head {
     node: Node,
     source: TaskSource,

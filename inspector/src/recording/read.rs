@@ -119,7 +119,7 @@ impl<R: BufRead> Lines<'_, R> {
 }
 
 /// Puts a line where it belongs.
-fn add(observation: &mut Option<Observation>, line: Line) -> Result<(), Problem> {
+pub(super) fn add(observation: &mut Option<Observation>, line: Line) -> Result<(), Problem> {
     match (observation.as_mut(), line) {
         (None, Line::Node(head)) => {
             let Head { node, source, reader, host, unreadable } = *head;

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use super::*;
 use crate::observation::{
     Creation, Declaration, DeclaredRole, HeardBy, Infra, Kind, Mount, MountKind, Origin, ProcessKey, Runtime,
-    RuntimeState, RuntimeStatus, SandboxNamespace, Socket, Via, Wait,
+    RuntimeState, RuntimeStatus, SandboxNamespace, SeenClass, SeenOwner, Socket, Via, Wait,
 };
 use crate::render::samples::HOSTILE;
 use crate::render::text::is_plain;
@@ -49,7 +49,7 @@ fn time() -> jiff::Timestamp {
 }
 
 /// Something in every field.
-fn observation() -> Observation {
+pub fn observation() -> Observation {
     let tasks = (1..4)
         .map(|pid| Task {
             pid,
@@ -194,7 +194,14 @@ fn observation() -> Observation {
                 comm: "runc:[1:CHILD]".to_owned(),
                 made: vec![ProcessKey { pid: 10, start_ticks: 1 }],
             }],
-            owners: Vec::new(),
+            owners: vec![SeenOwner {
+                kind: Kind::Net,
+                inode: 7,
+                container: "ab".to_owned(),
+                init: ProcessKey { pid: 9, start_ticks: 1 },
+                class: Some(SeenClass::Pause),
+                why: "because".to_owned(),
+            }],
         },
     }
 }
@@ -284,7 +291,7 @@ fn what_is_no_recording_is_called_so() {
         (b"{}\n".to_vec(), "not a recording"),
         (vec![b'x'; 100_000], "not a recording"),
         (vec![0; 100_000], "not a recording"),
-        (other.into_bytes(), "format version 2; this program reads version 1"),
+        (other.into_bytes(), "format version 2; this program reads versions 1 and 2"),
     ] {
         let error = error(&bytes).to_string();
         assert!(error.contains(message), "{error}");

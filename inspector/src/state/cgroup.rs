@@ -25,7 +25,7 @@ pub struct CgroupName {
 
 /// The namespaces of containerd in which `ctr`, nerdctl and BuildKit put containers directly below a cgroup of
 /// the namespace's name. Any other two components (`/system.slice/ssh.service`) look just the same.
-const CONTAINERD_NAMESPACES: [&str; 3] = ["default", "k8s.io", "buildkit"];
+pub(crate) const CONTAINERD_NAMESPACES: [&str; 3] = ["default", "k8s.io", "buildkit"];
 
 /// The longest id that containerd accepts.
 const CONTAINERD_ID_BYTES: usize = 76;
@@ -170,7 +170,7 @@ fn is_uuid(text: &str) -> bool {
 
 /// Whether containerd would accept this as an id: words of letters and digits, joined by single `-`, `_` or `.`;
 /// but not a systemd unit's name.
-fn is_containerd_id(name: &str) -> bool {
+pub(crate) fn is_containerd_id(name: &str) -> bool {
     let unit = [".slice", ".scope", ".service", ".mount", ".socket", ".swap"];
     name.len() <= CONTAINERD_ID_BYTES
         && !unit.iter().any(|suffix| name.ends_with(suffix))

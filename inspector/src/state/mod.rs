@@ -26,6 +26,12 @@ mod unmanaged;
 mod volumes;
 mod witnessed;
 
+/// Names of programs by which processes are told, whatever else they are called.
+pub(crate) mod well_known {
+    pub(crate) use super::behaviour::{INITS, MULTI_CALL, SHELLS, classify_command};
+    pub(crate) use super::facts::HELPERS;
+}
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::observation::{DeclaredPod, Gap, Observation, ProcessKey, Runtime, RuntimeState, RuntimeStatus};

@@ -12,6 +12,7 @@ mod groups;
 mod holders;
 mod judged;
 mod processes;
+mod recorded;
 mod shells;
 mod tui;
 mod unprivileged;

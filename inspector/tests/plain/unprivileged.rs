@@ -10,7 +10,7 @@ use crate::support::run::{BINARY, Run, run};
 use crate::{Member, SLEEP, public_folder};
 
 /// Runs the program as a user without any right.
-fn as_nobody(arguments: &[&str]) -> Run {
+pub fn as_nobody(arguments: &[&str]) -> Run {
     // Below /tmp, where everybody may run it.
     let folder = public_folder();
     let binary = folder.path().join("inspector");

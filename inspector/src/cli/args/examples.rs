@@ -13,6 +13,7 @@ Examples:
   inspector rules PNS001              what a rule is about
   inspector record node.rec           capture this node ...
   inspector pods --replay node.rec    ... and ask anywhere, without privileges
+  inspector record day.rec --for 10m  capture what happens, for watch --replay
 
 Exit codes:
   0  done, whatever was found
@@ -137,6 +138,7 @@ Examples:
       wait for the next container; without one it ends after a minute
   inspector watch -o json | jq -r 'select(.finding) | .message'
   inspector watch --tui                    the pods and the events, on the whole screen
+  inspector watch --replay node.rec        what `inspector record --for` recorded
 
 Formats: table (a line an event), json (an object a line). The kernel tells when
 something happens, and then, and twice a second, all tasks are read and compared with
@@ -145,5 +147,22 @@ the kernel allows no fentry (`inspector doctor` tells), every system call of the
 takes a little longer while it runs: the tracepoints that setns and unshare are seen by
 then. Without eBPF only the readings tell. The JSON: docs/json.md, `inspector schema
 watch`.
+
+Exit codes: see inspector --help.";
+
+pub(super) const RECORD_EXAMPLES: &str = "\
+Examples:
+  inspector record node.rec                this moment
+  inspector record node.rec --for 10m      ten minutes; Ctrl-C ends them sooner
+  inspector record node.rec --for 10m --redact
+      for a report to somebody else: no name of yours is in there
+  inspector pods --replay node.rec         any command answers from it, anywhere,
+                                           without privileges; as of its end, or
+  inspector explain web --replay node.rec --at +42s
+  inspector watch --replay node.rec        what happened
+
+What happens is packed (zcat shows it, a JSON object a line) and written at least
+once a second: whatever ends the recording, what is in the file can be replayed.
+A moment is plain text. docs/recordings.md has more.
 
 Exit codes: see inspector --help.";

@@ -21,7 +21,7 @@ fn the_definition_holds_together() {
 #[test]
 fn global_flags_stand_before_or_after_the_command() {
     let flags = "--source procfs --host-root /host --socket docker=/d.sock --socket podman=unix:///p.sock --timeout 500ms \
-                 --holders all --all -o json --no-headers --color never --strict -vv --replay f";
+                 --holders all --all -o json --no-headers --color never --strict -vv --replay f --at +12s";
     for line in [format!("{flags} pods"), format!("pods {flags}")] {
         let global = global(&line);
         assert_eq!((global.source, global.holders), (Some(Source::Procfs), Some(Holders::All)));
@@ -34,6 +34,19 @@ fn global_flags_stand_before_or_after_the_command() {
         assert_eq!((global.output, global.color), (Some(Output::Common(Format::Json)), Some(Color::Never)));
         assert!(global.all && global.no_headers && global.strict && global.verbose == 2);
         assert_eq!(global.replay, Some("f".into()));
+        assert_eq!(global.at, Some(At::After(Duration::from_secs(12))));
+    }
+}
+
+#[test]
+fn a_moment_is_a_time_or_so_long_after_the_beginning() {
+    let at = |text: &str| parse(&format!("pods --replay f --at {text}")).map(|cli| cli.command.global().at);
+    let time = "2026-11-23T21:44:13Z".parse().unwrap();
+    assert_eq!(at("2026-11-23T21:44:13Z").unwrap(), Some(At::Time(time)));
+    assert_eq!(at("2026-11-23T22:44:13+01:00").unwrap(), Some(At::Time(time)));
+    assert_eq!(at("+1m500ms").unwrap(), Some(At::After(Duration::from_millis(60_500))));
+    for wrong in ["12s", "yesterday", "+", "+x", "2026-11-23"] {
+        assert!(at(wrong).is_err(), "{wrong}");
     }
 }
 

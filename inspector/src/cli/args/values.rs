@@ -116,3 +116,22 @@ pub fn timeout(text: &str) -> Result<Duration, String> {
     }
     Ok(duration)
 }
+
+/// A moment of a recording.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum At {
+    /// By the node's clock.
+    Time(jiff::Timestamp),
+    /// So long after the recording's beginning.
+    After(Duration),
+}
+
+/// `2026-11-23T21:44:13Z`, `+12s`.
+pub fn at(text: &str) -> Result<At, String> {
+    if let Some(offset) = text.strip_prefix('+') {
+        let offset = humantime::parse_duration(offset);
+        return offset.map(At::After).map_err(|error| format!("{error}; write it as +500ms, +30s or +2m"));
+    }
+    let time = text.parse().map(At::Time);
+    time.map_err(|_| "write it as 2026-11-23T21:44:13Z, or as so long after the beginning: +12s".to_owned())
+}

@@ -27,10 +27,11 @@ impl ClassVerdict {
 }
 
 /// Inits that reap children and pass signals on, and do nothing else.
-const INITS: [&str; 6] = ["tini", "tini-static", "docker-init", "catatonit", "podman-init", "dumb-init"];
+pub(crate) const INITS: [&str; 6] =
+    ["tini", "tini-static", "docker-init", "catatonit", "podman-init", "dumb-init"];
 /// One executable that is many programs; the kernel's name for the task says which.
-const MULTI_CALL: [&str; 3] = ["busybox", "toybox", "coreutils"];
-const SHELLS: [&str; 7] = ["sh", "dash", "bash", "ash", "ksh", "mksh", "zsh"];
+pub(crate) const MULTI_CALL: [&str; 3] = ["busybox", "toybox", "coreutils"];
+pub(crate) const SHELLS: [&str; 7] = ["sh", "dash", "bash", "ash", "ksh", "mksh", "zsh"];
 
 /// CPU time that says nothing at any age: to start (link, parse a script, set up signals) costs a few milliseconds, and
 /// the runtime's own work before its exec, which counts as this process's, some tens.

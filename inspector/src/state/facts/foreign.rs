@@ -51,7 +51,7 @@ pub const YOUNG_NS: u64 = 1_000_000_000;
 
 /// What runtimes start beside containers, by the kernel's name for it: such a process is spared where its parent is the
 /// system's init or one of these too.
-const HELPERS: [&str; 10] = [
+pub(crate) const HELPERS: [&str; 10] = [
     "runc",
     "crun",
     "conmon",
