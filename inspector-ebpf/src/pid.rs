@@ -39,22 +39,6 @@ pub unsafe fn innermost<M: Memory>(pid: Pointer) -> Innermost {
     }
 }
 
-/// Depth, number and inode of the innermost PID namespace of a `struct pid`, by its address; zeros for none.
-///
-/// # Safety
-///
-/// `pid` is the address of a `struct pid` (or 0).
-#[inline(always)]
-pub unsafe fn innermost_numbers(pid: u64) -> (u32, u32, u32) {
-    // SAFETY: `numbers` has an element for each level up to the pid's own, and each a namespace.
-    unsafe {
-        let level = Probe::u32_or_0(pid, offset!(pid_level));
-        let at = slot(level);
-        let namespace = Probe::u64_or_0(pid, at + offset!(upid_ns));
-        let number = Probe::u32_or_0(pid, at + offset!(upid_nr));
-        (level, number, Probe::u32_or_0(namespace, offset!(pid_inum)))
-    }
-}
 
 /// Notes the numbers of the task at hand in the PID namespaces below the reader's, and how many there are.
 #[inline(never)]
@@ -142,19 +126,22 @@ pub unsafe fn seen_by_reader(pid: u64, reader_level: u32) -> u32 {
 ///
 /// # Safety
 ///
-/// As for [`seen_by_reader`]; and the reader's level is known.
+/// `pid` points to a `struct pid`, by this way of reading; and the reader's level is known.
 #[inline(always)]
-pub unsafe fn seen(pid: u64) -> u32 {
+pub unsafe fn seen<M: Memory>(pid: Option<Pointer>) -> u32 {
+    let Some(pid) = pid else { return 0 };
     let level = offset!(reader_level);
-    if level != 0 {
-        // SAFETY: fields of `pid` and of a namespace: of another, where there are not so many levels, whose inode is not
-        // the reader's; the next lines look at the depth.
-        let namespace = unsafe { Probe::u64_or_0(pid, slot(level) + offset!(upid_ns)) };
-        // SAFETY: as above.
-        if unsafe { Probe::u32_or_0(namespace, offset!(pid_inum)) } != setting!(reader_namespace) {
-            return 0;
-        }
+    if level == 0 {
+        // SAFETY: everybody has a number at level 0.
+        return unsafe { M::u32(pid, offset!(pid_numbers) + offset!(upid_nr)) };
+    }
+    // SAFETY: fields of `pid` and of a namespace: of another, where there are not so many levels, whose inode is not
+    // the reader's; the next lines look at the depth.
+    let namespace = unsafe { Probe::u64(pid, slot(level) + offset!(upid_ns)) };
+    // SAFETY: as above.
+    if unsafe { Probe::u32_or_0(namespace, offset!(pid_inum)) } != setting!(reader_namespace) {
+        return 0;
     }
     // SAFETY: the caller's.
-    unsafe { seen_by_reader(pid, level) }
+    unsafe { seen_by_reader(pid.as_ptr() as u64, level) }
 }

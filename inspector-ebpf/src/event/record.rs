@@ -2,14 +2,14 @@
 
 use core::ptr::write_volatile;
 
-use aya_ebpf::helpers::generated::{bpf_ktime_get_boot_ns, bpf_probe_read_kernel, bpf_probe_read_kernel_str};
+use aya_ebpf::helpers::generated::{bpf_ktime_get_boot_ns, bpf_probe_read_kernel_str};
 use inspector_common::{ABI, EVENT_NAME_LEN, Event, EventRecord, Inodes, MISSING, event_flags, kind};
 
 use super::ring;
 use crate::{
     cgroup,
-    memory::{Pointer, Probe, offset},
-    pid,
+    memory::{Memory, Pointer, offset},
+    pid::{self, Innermost},
     task::PF_KTHREAD,
 };
 
@@ -38,36 +38,29 @@ pub const NONE: Inodes = Inodes {
     time_for_children: 0,
 };
 
-/// What is told. Tasks are addresses of `task_struct`.
+/// What is told.
 #[derive(Clone, Copy)]
 pub struct Told {
     pub event: Event,
     /// Who it happens to.
-    pub task: u64,
+    pub task: Pointer,
     /// The main thread of its process.
-    pub leader: u64,
-    /// The caller of a fork, the parent of who calls exec; else 0.
-    pub other: u64,
+    pub leader: Pointer,
+    /// The caller of a fork, the parent of who calls exec.
+    pub other: Option<Pointer>,
     pub exit_code: u32,
     /// Bits of [`event_flags`], so far.
     pub flags: u32,
 }
 
 impl Told {
-    /// The thread group's id, as the reader sees it; 0 if it does not.
-    #[inline(always)]
-    pub unsafe fn key(&self) -> u32 {
-        // SAFETY: fields of `task_struct`.
-        unsafe { pid::seen(thread_pid(self.leader)) }
-    }
-
     /// Writes the record.
     ///
     /// # Safety
     ///
-    /// The tasks are such, and exist.
+    /// The tasks are such, by this way of reading, and exist.
     #[inline(always)]
-    pub unsafe fn send(&self, old: &Inodes, new: &Inodes) {
+    pub unsafe fn send<M: Memory>(&self, old: &Inodes, new: &Inodes) {
         let Some(mut entry) = ring::reserve(self.event) else { return };
         let record = entry.as_mut_ptr();
         // SAFETY: room for a record, which what is written to leaves no byte of unwritten but those of the name past its
@@ -76,66 +69,95 @@ impl Told {
         unsafe {
             let Self { event, task, leader, other, exit_code, mut flags } = *self;
             let told = if matches!(event, Event::Exit) { leader } else { task };
+            let start = M::u64(told, offset!(task_start_boottime));
             put!(record.header.kind, kind::EVENT);
             put!(record.header.abi, ABI);
             put!(record.header.length, size_of::<EventRecord>() as u32);
-            put!(record.boottime_ns, bpf_ktime_get_boot_ns());
-            put!(record.start_boottime_ns, Probe::u64_or_0(told, offset!(task_start_boottime)));
-            put!(record.process_start_boottime_ns, Probe::u64_or_0(leader, offset!(task_start_boottime)));
+            // A task begins when it is made: that clock was read already.
+            let now = if matches!(event, Event::Fork) { start } else { bpf_ktime_get_boot_ns() };
+            put!(record.boottime_ns, now);
+            put!(record.start_boottime_ns, start);
+            put!(record.process_start_boottime_ns, M::u64(leader, offset!(task_start_boottime)));
             put!(record.event, event as u32);
             put!(record.exit_code, exit_code);
 
-            let number = thread_pid(told);
-            let (level, inside, _) = pid::innermost_numbers(number);
+            let number = thread_pid::<M>(told);
+            let Innermost { level, number: inside, .. } = innermost::<M>(number);
             put!(record.level, level);
             put!(record.pid_inside, inside);
-            put!(record.pid, pid::seen(number));
-            put!(record.tgid, pid::seen(thread_pid(leader)));
+            put!(record.pid, pid::seen::<M>(number));
+            put!(record.tgid, pid::seen::<M>(thread_pid::<M>(leader)));
             if inside == 1 {
                 flags |= event_flags::PID_NAMESPACE_INIT;
             }
-            if Probe::u32_or_0(told, offset!(task_flags)) & PF_KTHREAD != 0 {
+            if M::u32(told, offset!(task_flags)) & PF_KTHREAD != 0 {
                 flags |= event_flags::KERNEL_THREAD;
             }
 
-            let other_leader = Probe::u64_or_0(other, offset!(task_group_leader));
-            put!(record.other_pid, pid::seen(thread_pid(other)));
-            put!(record.other_tgid, pid::seen(thread_pid(other_leader)));
-            let other_start = Probe::u64_or_0(other_leader, offset!(task_start_boottime));
+            let (mut other_pid, mut other_tgid, mut other_start) = (0, 0, 0);
+            if let Some(other) = other {
+                other_pid = pid::seen::<M>(thread_pid::<M>(other));
+                if let Some(leader) = M::pointer(other, offset!(task_group_leader)) {
+                    other_tgid = pid::seen::<M>(thread_pid::<M>(leader));
+                    other_start = M::u64(leader, offset!(task_start_boottime));
+                }
+            }
+            put!(record.other_pid, other_pid);
+            put!(record.other_tgid, other_tgid);
             put!(record.other_start_boottime_ns, other_start);
 
-            let cred = Probe::u64_or_0(told, offset!(task_real_cred));
-            put!(record.uid, Probe::u32_or_0(cred, offset!(cred_uid)));
-            let user = Probe::u64_or_0(cred, offset!(cred_user_ns));
-            put!(record.user_namespace_owner, Probe::u32_or_0(user, offset!(user_owner)));
+            let (mut uid, mut owner) = (0, 0);
+            if let Some(cred) = M::pointer(told, offset!(task_real_cred)) {
+                uid = M::u32(cred, offset!(cred_uid));
+                if let Some(user) = M::pointer(cred, offset!(cred_user_ns)) {
+                    owner = M::u32(user, offset!(user_owner));
+                }
+            }
+            put!(record.uid, uid);
+            put!(record.user_namespace_owner, owner);
 
             put!(record.old, old, mnt uts ipc pid net user cgroup time pid_for_children time_for_children);
             put!(record.new, new, mnt uts ipc pid net user cgroup time pid_for_children time_for_children);
-            let comm = told.wrapping_add(offset!(task_comm).into());
-            bpf_probe_read_kernel((&raw mut (*record).comm).cast(), 16, comm as *const _);
-            flags |= cgroups(record, task);
+            let comm = offset!(task_comm);
+            // 16 bytes in two halves, as the kernel has them; at a place that is aligned for them.
+            let halves = (&raw mut (*record).comm).cast::<u64>();
+            write_volatile(halves, M::u64(told, comm));
+            write_volatile(halves.add(1), M::u64(told, comm + 8));
+            flags |= cgroups::<M>(record, task);
             put!(record.flags, flags);
         }
         ring::submit(entry);
     }
 }
 
+/// The thread group's id, as the reader sees it; 0 if it does not.
+///
+/// # Safety
+///
+/// The main thread of a process, by this way of reading.
+#[inline(always)]
+pub unsafe fn key<M: Memory>(leader: Pointer) -> u32 {
+    if offset!(reader_level) == 0 {
+        // SAFETY: a field of `task_struct`: the number in the initial namespace.
+        return unsafe { M::u32(leader, offset!(task_tgid)) };
+    }
+    // SAFETY: a `struct pid`.
+    unsafe { pid::seen::<M>(thread_pid::<M>(leader)) }
+}
+
 /// Fills in the cgroups, and the name of one. Gives bits of [`event_flags`].
 #[inline(always)]
-unsafe fn cgroups(record: *mut EventRecord, task: u64) -> u32 {
+unsafe fn cgroups<M: Memory>(record: *mut EventRecord, task: Pointer) -> u32 {
     /// Without the NUL.
     const LONGEST: u32 = EVENT_NAME_LEN as u32 - 1;
     // SAFETY: room for a record; a `task_struct`; and the helper checks the address of the name, and puts a NUL within its
     // room.
     unsafe {
-        let (v2, pids) = match Pointer::new(task as *mut u8) {
-            Some(task) => cgroup::of_task(task),
-            None => (None, None),
-        };
-        put!(record.cgroup_v2, cgroup::id(v2));
-        put!(record.cgroup_pids, cgroup::id(pids));
+        let (v2, pids) = cgroup::of_task::<M>(task);
+        put!(record.cgroup_v2, cgroup::id::<M>(v2));
+        put!(record.cgroup_pids, cgroup::id::<M>(pids));
         let of_pids = cgroup::is_below_root(pids);
-        let name = cgroup::name(if of_pids { pids } else { v2 });
+        let name = if of_pids { cgroup::name::<M>(pids) } else { cgroup::name::<M>(v2) };
         let room = (&raw mut (*record).cgroup_name).cast();
         let copied = bpf_probe_read_kernel_str(room, EVENT_NAME_LEN as u32, name as *const _);
         // Negative where there is none.
@@ -153,62 +175,59 @@ unsafe fn cgroups(record: *mut EventRecord, task: u64) -> u32 {
     }
 }
 
-/// The address of a task's `struct pid`.
+/// A task's `struct pid`.
 #[inline(always)]
-unsafe fn thread_pid(task: u64) -> u64 {
+unsafe fn thread_pid<M: Memory>(task: Pointer) -> Option<Pointer> {
     // SAFETY: a field of `task_struct`.
-    unsafe { Probe::u64_or_0(task, offset!(task_thread_pid)) }
+    unsafe { M::pointer(task, offset!(task_thread_pid)) }
 }
 
-/// The depth of a task's PID namespace.
-///
-/// # Safety
-///
-/// A task, or 0.
 #[inline(always)]
-pub unsafe fn depth(task: u64) -> u32 {
-    // SAFETY: a field of `pid`.
-    unsafe { Probe::u32_or_0(thread_pid(task), offset!(pid_level)) }
-}
-
-/// The address of a task's user namespace.
-///
-/// # Safety
-///
-/// A task, or 0.
-#[inline(always)]
-pub unsafe fn user_namespace(task: u64) -> u64 {
-    // SAFETY: fields of `task_struct` and `cred`.
-    unsafe { Probe::u64_or_0(Probe::u64_or_0(task, offset!(task_real_cred)), offset!(cred_user_ns)) }
+unsafe fn innermost<M: Memory>(pid: Option<Pointer>) -> Innermost {
+    match pid {
+        // SAFETY: the caller's.
+        Some(pid) => unsafe { pid::innermost::<M>(pid) },
+        None => Innermost::default(),
+    }
 }
 
 /// The namespaces of a task.
 ///
 /// # Safety
 ///
-/// A task, or 0.
+/// A task, by this way of reading.
 #[inline(always)]
-pub unsafe fn namespaces(task: u64) -> Inodes {
-    // SAFETY: fields of `task_struct`, `nsproxy`, `pid`, and of each sort of namespace.
+pub unsafe fn namespaces<M: Memory>(task: Pointer) -> Inodes {
+    // SAFETY: fields of `task_struct`, `nsproxy`, `cred`, and of each sort of namespace.
     unsafe {
-        let nsproxy = Probe::u64_or_0(task, offset!(task_nsproxy));
+        let nsproxy = M::pointer(task, offset!(task_nsproxy));
         macro_rules! inode {
             ($pointer:ident, $inum:ident) => {
-                if offset!($pointer) == MISSING {
-                    0
-                } else {
-                    Probe::u32_or_0(Probe::u64_or_0(nsproxy, offset!($pointer)), offset!($inum))
+                match nsproxy {
+                    Some(nsproxy) if offset!($pointer) != MISSING => {
+                        match M::pointer(nsproxy, offset!($pointer)) {
+                            Some(namespace) => M::u32(namespace, offset!($inum)),
+                            None => 0,
+                        }
+                    }
+                    _ => 0,
                 }
             };
         }
-        let (_, _, pid) = pid::innermost_numbers(thread_pid(task));
+        let user = match M::pointer(task, offset!(task_real_cred)) {
+            Some(cred) => M::pointer(cred, offset!(cred_user_ns)),
+            None => None,
+        };
         Inodes {
             mnt: inode!(nsproxy_mnt, mnt_inum),
             uts: inode!(nsproxy_uts, uts_inum),
             ipc: inode!(nsproxy_ipc, ipc_inum),
-            pid,
+            pid: innermost::<M>(thread_pid::<M>(task)).inode,
             net: inode!(nsproxy_net, net_inum),
-            user: Probe::u32_or_0(user_namespace(task), offset!(user_inum)),
+            user: match user {
+                Some(user) => M::u32(user, offset!(user_inum)),
+                None => 0,
+            },
             cgroup: inode!(nsproxy_cgroup, cgroup_inum),
             time: inode!(nsproxy_time, time_inum),
             pid_for_children: inode!(nsproxy_pid_for_children, pid_inum),
