@@ -294,6 +294,13 @@ pub struct WatchArgs {
     /// Stop after the first event of this type that is shown
     #[arg(long, value_enum, value_name = "TYPE", help_heading = "Looking")]
     pub until: Option<EventType>,
+    /// Tell of every process that starts, becomes another program or ends, too
+    #[arg(long, help_heading = "Looking")]
+    pub all_processes: bool,
+    /// As what runs for months does: woken now and then, and at no cost to the system calls of other processes; setns and
+    /// unshare are then seen as they happen only where the kernel's functions can be watched (see inspector doctor)
+    #[arg(long, help_heading = "Looking")]
+    pub background: bool,
     /// Only events of this type; repeatable, or a list with commas
     #[arg(long = "event", value_enum, value_delimiter = ',', value_name = "TYPE", help_heading = "Choosing")]
     pub events: Vec<EventType>,

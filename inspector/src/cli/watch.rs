@@ -6,12 +6,12 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::args::WatchArgs;
 use super::failure::Failure;
-use super::resolve::{Input, Settings};
+use super::resolve::{Input as From, Settings};
 use super::terminal::Terminal;
 use crate::live::{Engine, Moment};
-use crate::observation::HeardBy;
+use crate::observation::{HeardBy, Input};
 use crate::render::{self, Format, Look};
-use crate::source::{CollectError, Look as Seen, Watcher};
+use crate::source::{self, CollectError, Listening, Watcher};
 use crate::view::{self, Event};
 
 /// How often in a row looking may fail before it is given up.
@@ -22,7 +22,7 @@ const PATIENCE: u32 = 10;
 /// # Errors
 /// If the node cannot be looked at, or there is nowhere to print.
 pub fn run(args: &WatchArgs, settings: &Settings) -> Result<(), Failure> {
-    let Input::Node(options) = &settings.input else {
+    let From::Node(options) = &settings.input else {
         return Err(Failure::usage("watch looks at this node; leave --replay out"));
     };
     let failed = |error: io::Error| {
@@ -62,34 +62,33 @@ struct Stream<'a> {
 }
 
 impl Stream<'_> {
-    async fn follow(mut self, options: crate::source::Options) -> Result<(), Failure> {
-        let (mut watcher, first) = Watcher::start(options).await.map_err(lost)?;
-        let mut engine = Engine::new(Moment::of(first), self.settings.all);
+    async fn follow(mut self, options: source::Options) -> Result<(), Failure> {
+        let listening =
+            Listening { background: self.args.background, all_processes: self.args.all_processes };
+        let (mut watcher, first) = Watcher::start(options, listening).await.map_err(lost)?;
+        let mut engine = Engine::start(first, watcher.heard_by(), self.settings.all)
+            .with_processes(self.args.all_processes);
         if self.settings.headers && self.settings.format == Format::Table {
             let heading = heading(engine.last(), &watcher);
             if !write(&render::text::clean(&heading))? || !write("\n")? {
                 return Ok(());
             }
         }
-        let mut failed: Option<CollectError> = None;
         let mut failures = 0;
         loop {
-            watcher.wait().await;
-            let Seen { observation, heard } = match watcher.next().await {
-                Ok(Some(look)) => look,
-                Ok(None) => continue,
-                Err(error) if failures < PATIENCE => {
-                    log::warn!("could not look at this node: {error}; trying again");
-                    (failures, failed) = (failures + 1, Some(error));
-                    continue;
+            let input = watcher.next().await.map_err(lost)?;
+            match &input {
+                Input::Look(_) => failures = 0,
+                Input::Blind(blind) if failures < PATIENCE => {
+                    log::warn!("could not look at this node: {}; trying again", blind.why);
+                    failures += 1;
                 }
-                Err(error) => return Err(lost(error)),
-            };
-            failures = 0;
-            let moment = Moment::of(observation);
-            let resynced = failed.take().map(|error| engine.resynced(&moment, &error.to_string()));
-            let lost = engine.lost(&moment, &heard);
-            for event in resynced.into_iter().chain(lost).chain(engine.advance(moment, &heard)) {
+                Input::Blind(blind) => {
+                    return Err(Failure::collect(format!("could not watch this node: {}", blind.why)));
+                }
+                Input::Told(_) => {}
+            }
+            for event in engine.take(input) {
                 if !self.takes(&event) {
                     continue;
                 }
@@ -163,10 +162,11 @@ fn heading(moment: &Moment, watcher: &Watcher) -> String {
         }
         None => format!("every {interval} ms by"),
     };
-    format!(
-        "watching {living} pods and groups on {}, {seen} {how}; what comes and goes between two looks is not seen{partial}",
-        observation.node.name,
-    )
+    let unseen = match watcher.heard_by() {
+        None => "; what comes and goes between two looks is not seen",
+        Some(_) => "",
+    };
+    format!("watching {living} pods and groups on {}, {seen} {how}{unseen}{partial}", observation.node.name,)
 }
 
 fn lost(error: CollectError) -> Failure {

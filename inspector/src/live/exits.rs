@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::{Event, EventType, Incarnation, Story, draft, is_exited, named, named_pod};
-use crate::observation::{ExitStatus, HeardBy, Kind};
-use crate::view::{Container, EventExit, EventTier, ExitCause, Killed, Namespace, Pod};
+use super::End;
+use super::moment::Incarnation;
+use super::story::{Story, draft, is_exited, named, named_pod};
+use crate::observation::Kind;
+use crate::view::{Container, Event, EventExit, EventTier, EventType, ExitCause, Killed, Namespace, Pod};
 
 /// `SIGKILL`, with which the kernel kills the members of a PID namespace whose init dies.
 const SIGKILL: i32 = 9;
@@ -49,7 +51,7 @@ impl<'a> Collapse<'a> {
                 let heard = heard(member, story);
                 // Its runtime, or the kernel, says that it ended otherwise, before.
                 if code.is_some_and(|code| code != 128 + SIGKILL)
-                    || heard.is_some_and(|exit| exit.signal.map(i32::from) != Some(SIGKILL))
+                    || heard.is_some_and(|end| end.status.signal.map(i32::from) != Some(SIGKILL))
                 {
                     continue;
                 }
@@ -80,19 +82,20 @@ fn is_init_of(container: &Container, namespace: &Namespace, story: &Story<'_>) -
 fn how(container: &Container, story: &Story<'_>) -> EventExit {
     let exit = by_runtime(container, story);
     match heard(container, story) {
-        Some(heard) if exit.code.is_none() => EventExit {
-            code: heard.code.map(i32::from),
-            signal: heard.signal.map(i32::from),
-            cause: if heard.signal.is_some() { ExitCause::Signal } else { ExitCause::Itself },
+        // The kernel tells a signal from a code that looks like one.
+        Some(End { status, .. }) => EventExit {
+            code: exit.code.or(status.code.map(i32::from)),
+            signal: status.signal.map(i32::from),
+            cause: if status.signal.is_some() { ExitCause::Signal } else { ExitCause::Itself },
         },
         _ => exit,
     }
 }
 
 /// What the kernel told of the end of its init.
-fn heard(container: &Container, story: &Story<'_>) -> Option<ExitStatus> {
+fn heard(container: &Container, story: &Story<'_>) -> Option<End> {
     let init = story.last.init(container)?;
-    story.heard.exits.get(&story.last.key(init)).copied()
+    story.ends.get(&story.last.key(init)).copied()
 }
 
 fn by_runtime(container: &Container, story: &Story<'_>) -> EventExit {
@@ -129,12 +132,8 @@ fn exited(pod: &Pod, container: &Container, collapse: &Collapse<'_>, story: &Sto
         container: Some(named(container)),
         process: Story::process(story.last, container),
         exit: Some(exit),
-        tier: match story.heard.by.filter(|_| heard(container, story).is_some()) {
-            Some(HeardBy::Fexit) => EventTier::Fexit,
-            Some(HeardBy::Syscall) => EventTier::Syscall,
-            Some(HeardBy::ForkExec) => EventTier::ForkExec,
-            None => EventTier::Iterator,
-        },
+        tier: heard(container, story).map_or(EventTier::Iterator, |_| story.told_tier),
+        boottime_ns: heard(container, story).map_or(0, |end| end.boottime_ns),
         message: format!("{} exited: {how}", container.name),
         ..draft(EventType::ContainerExited)
     }

@@ -1,126 +1,128 @@
-//! What happened between two looks at a node. Pure: two [`Moment`]s go in, events come out; no clock, no file.
+//! What happens on a node, from what a watcher hands on: looks at everything, and what the kernel told in between. Pure:
+//! [`Input`]s go in, events come out; no clock, no file. The same inputs give the same events on any machine, which is
+//! what a recording of a stream is worth.
 //!
-//! A moment is what was seen and what was made of it. Nothing in here guesses about the time between two moments: a
-//! container that came and went in between was not seen, and the stream says how it looks ([`EventTier::Iterator`]).
+//! A [`Moment`] is what was seen and what was made of it. What the kernel tells is applied to the last one ([`patch`]): the
+//! next moment, milliseconds after it happened. A look brings what the kernel does not tell (runtimes' words, the ends of
+//! namespaces, findings), and mends what was missed. Events are what is different between two moments ([`story`]).
+//!
+//! What happens in a cgroup that is named for a container that nobody knows yet is kept back until a look knows it: an
+//! event is to have names.
 
+mod birth;
 mod exits;
 mod generations;
+mod lineage;
+mod moment;
 mod namespaces;
+mod patch;
+mod processes;
+mod story;
 #[cfg(test)]
 mod tests;
+mod visits;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use crate::findings::{self, Judgement};
-use crate::observation::{Heard, Observation, Origin, ProcessKey, Task};
-use crate::state::facts::{Facts, Foreign};
-use crate::state::{self, Snapshot};
-use crate::view::{
-    API_VERSION, Container, Event, EventProcess, EventTier, EventType, Finding, Lost, Named, Pod, State,
+use crate::observation::{
+    Blind, EventKind, ExitStatus, HeardBy, Inodes, Input, KernelEvent, Look, Node, Observation, ProcessKey,
+    Told,
 };
-use generations::Generations;
+use crate::view::{Event, EventTier, EventType, Lost};
+use birth::Births;
+use generations::{Creation, Generations, Span};
+use lineage::Lineage;
+use moment::Containers;
 use namespaces::Census;
+use patch::Paths;
+use processes::Homes;
+use story::{Story, draft};
+use visits::Visits;
 
-/// What was seen at one moment, and what was made of it.
-pub struct Moment {
-    observation: Observation,
-    snapshot: Snapshot,
-    facts: Facts,
-    judgement: Judgement,
+pub use moment::Moment;
+
+/// Events of the kernel that are kept until a look is sure to have seen them, at most.
+const KEPT: usize = 1 << 16;
+
+/// How long an end may be told after it was heard of.
+const ENDS_NS: u64 = 30_000_000_000;
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug)]
+struct End {
+    status: ExitStatus,
+    boottime_ns: u64,
 }
 
-impl Moment {
-    /// Makes everything of it that can be made.
-    #[must_use]
-    pub fn of(observation: Observation) -> Self {
-        let snapshot = state::snapshot(&observation);
-        let facts = state::facts::facts(&observation);
-        let judgement =
-            findings::evaluate(&findings::Node::new(&observation.node.name, &snapshot.pods, &facts));
-        Self { observation, snapshot, facts, judgement }
-    }
+/// How processes ended.
+type Ends = HashMap<ProcessKey, End>;
 
-    /// What was seen.
-    #[must_use]
-    pub const fn observation(&self) -> &Observation {
-        &self.observation
-    }
-
-    /// The pods.
-    #[must_use]
-    pub fn pods(&self) -> &[Pod] {
-        &self.snapshot.pods
-    }
-
-    fn process(&self, key: ProcessKey) -> Option<&Task> {
-        let at = self.observation.tasks.binary_search_by_key(&key.pid, |task| task.pid).ok()?;
-        self.observation.tasks.get(at).filter(|task| self.key(task) == key)
-    }
-
-    fn init(&self, container: &Container) -> Option<&Task> {
-        // Sorted by pid; 0 is nobody's.
-        let at = self.observation.tasks.binary_search_by_key(&container.init_pid, |task| task.pid).ok()?;
-        self.observation.tasks.get(at)
-    }
-
-    fn incarnation<'a>(&self, container: &'a Container) -> Incarnation<'a> {
-        let start_ticks = self.init(container).map_or(0, |task| self.key(task).start_ticks);
-        (&container.id, container.init_pid, start_ticks)
-    }
-
-    fn key(&self, task: &Task) -> ProcessKey {
-        ProcessKey { pid: task.pid, start_ticks: self.observation.node.ticks(task.start_boottime_ns) }
-    }
-}
-
-/// A container, told from its earlier and later incarnations: its id, and its init's pid and start in clock ticks. (Its
-/// `startedAt` is no identity: it moves when somebody sets the clock.)
-type Incarnation<'a> = (&'a str, u32, u64);
-
-/// A running container with its pod.
-#[derive(Clone, Copy)]
-struct Running<'a> {
-    pod: &'a Pod,
-    container: &'a Container,
-}
-
-/// The running containers of a moment, by incarnation.
-struct Containers<'a>(BTreeMap<Incarnation<'a>, Running<'a>>);
-
-impl<'a> Containers<'a> {
-    fn of(moment: &'a Moment) -> Self {
-        let running = moment.snapshot.pods.iter().flat_map(|pod| {
-            pod.running().map(move |container| (moment.incarnation(container), Running { pod, container }))
-        });
-        Self(running.collect())
-    }
-
-    fn by_id(&self, id: &str) -> Option<Running<'a>> {
-        self.0.range((id, 0, 0)..).next().filter(|(key, _)| key.0 == id).map(|(_, running)| *running)
-    }
-
-    /// The container that has this process for its init.
-    fn by_pid(&self, pid: u32) -> Option<Running<'a>> {
-        self.0.values().find(|it| it.container.init_pid == pid).copied()
-    }
-}
-
-/// Follows a node from moment to moment.
+/// Follows a node.
 pub struct Engine {
     last: Moment,
+    census: Census,
     generations: Generations,
+    lineage: Lineage,
+    /// What the kernel told that the last look may not have seen.
+    log: VecDeque<KernelEvent>,
+    paths: Paths,
+    ends: Ends,
+    births: Births,
+    visits: Visits,
     sequence: u64,
+    by: Option<HeardBy>,
+    /// Events that did not arrive: since the start, and since it was told last.
+    lost: u64,
+    untold: BTreeMap<String, u64>,
+    /// Since when looking fails, and why.
+    blind: Option<Blind>,
     /// Whether single processes in namespaces of their own are told of, too.
     all: bool,
+    /// Where every process is told of: whose those of each cgroup are.
+    homes: Option<Homes>,
+    /// What was let go for want of room.
+    forgotten: u64,
 }
 
 impl Engine {
-    /// Starts from a first moment, of which nothing is told: it was so before.
+    /// Starts from a first look, of which nothing is told: it was so before.
     #[must_use]
-    pub fn new(first: Moment, all: bool) -> Self {
+    pub fn start(first: Look, by: Option<HeardBy>, all: bool) -> Self {
+        let Look { mut observation, since_boottime_ns } = first;
+        observation.history.by = by;
+        let until_ns = observation.node.boottime_ns;
         let mut generations = Generations::default();
-        generations.see(&Census::of(&first));
-        Self { last: first, generations, sequence: 0, all }
+        let mut census = Census::of(&observation);
+        generations.see(&mut census, Some(Span { since_ns: since_boottime_ns, until_ns }));
+        let paths = Paths::of(&observation.tasks);
+        let mut engine = Self {
+            last: Moment::of(observation),
+            census,
+            generations,
+            lineage: Lineage::default(),
+            log: VecDeque::new(),
+            paths,
+            ends: Ends::new(),
+            births: Births::default(),
+            visits: Visits::default(),
+            sequence: 0,
+            by,
+            lost: 0,
+            untold: BTreeMap::new(),
+            blind: None,
+            all,
+            homes: None,
+            forgotten: 0,
+        };
+        engine.remember_owners();
+        engine
+    }
+
+    /// Has every process be told of, that the kernel tells of.
+    #[must_use]
+    pub fn with_processes(mut self, all: bool) -> Self {
+        self.homes = all.then(|| Homes::of(&self.last));
+        self
     }
 
     /// The last moment.
@@ -129,228 +131,276 @@ impl Engine {
         &self.last
     }
 
-    /// What happened since the last moment, in the order of the contract: per kind of event, the ends before the
-    /// beginnings, findings last.
-    pub fn advance(&mut self, next: Moment, heard: &Heard) -> Vec<Event> {
-        let before = Census::of(&self.last);
-        let after = Census::of(&next);
-        let told = self.generations.clone();
-        self.generations.see(&after);
-
-        let (was, is) = (Containers::of(&self.last), Containers::of(&next));
-        let story = Story { last: &self.last, next: &next, was: &was, is: &is, heard, all: self.all };
-        let mut drafts = exits::events(&story);
-        drafts.extend(namespaces::ends(&story, &before, &after, &told, &self.generations));
-        drafts.extend(namespaces::beginnings(&story, &before, &after, &self.generations));
-        drafts.extend(story.started(&self.generations));
-        drafts.extend(story.entered(&self.generations));
-        drafts.extend(story.findings());
-
-        self.last = next;
-        drafts.into_iter().map(|draft| self.stamp(draft)).collect()
+    /// How many events of the kernel did not arrive so far.
+    #[must_use]
+    pub const fn lost(&self) -> u64 {
+        self.lost
     }
 
-    /// What is said before [`Self::advance`] where looking failed in between: that more may have happened than is told.
-    pub fn resynced(&mut self, next: &Moment, why: &str) -> Event {
-        let seconds = |ns: u64| ns as f64 / 1e9;
-        let blind = next.observation.node.boottime_ns.saturating_sub(self.last.observation.node.boottime_ns);
-        let message = format!(
-            "looked again after {:.1} s; what came and went in between was not seen: {why}",
-            seconds(blind)
-        );
-        self.resync(next, Event { message, ..draft(EventType::Resynced) })
+    /// How many events of the kernel were let go before a look could confirm them, for want of room.
+    #[must_use]
+    pub const fn forgotten(&self) -> u64 {
+        self.forgotten
     }
 
-    /// What is said before [`Self::advance`] where events of the kernel did not arrive: all that follows rests on the new
-    /// look, and what came and went before it is not told.
-    pub fn lost(&mut self, next: &Moment, heard: &Heard) -> Option<Event> {
-        let records: u64 = heard.lost.values().sum();
-        let by_cause = heard.lost.clone();
-        let causes: Vec<String> =
-            by_cause.iter().map(|(cause, records)| format!("{records} {cause}")).collect();
-        let message = format!(
-            "{records} events of the kernel did not arrive ({}); all tasks were read anew, and what came and went before \
-             that is not told",
-            causes.join(", ")
-        );
-        let lost = (records > 0).then_some(Lost { records, by_cause })?;
-        Some(self.resync(next, Event { lost: Some(lost), message, ..draft(EventType::Resynced) }))
-    }
-
-    fn resync(&mut self, next: &Moment, draft: Event) -> Event {
-        let event = self.stamp(draft);
-        let node = &next.observation.node;
-        Event { time: node.time.map(|time| time.to_string()), boottime_ns: node.boottime_ns, ..event }
-    }
-
-    /// Numbers an event, and dates it by the last moment.
-    fn stamp(&mut self, draft: Event) -> Event {
-        self.sequence += 1;
-        let node = &self.last.observation.node;
-        Event {
-            sequence: self.sequence,
-            time: node.time.map(|time| time.to_string()),
-            boottime_ns: node.boottime_ns,
-            ..draft
+    /// Takes the next input, and gives what happened: ends before beginnings, findings last.
+    pub fn take(&mut self, input: Input) -> Vec<Event> {
+        match input {
+            Input::Look(look) => self.look(*look),
+            Input::Told(told) => self.told(told),
+            Input::Blind(blind) => {
+                self.blind.get_or_insert(blind);
+                Vec::new()
+            }
         }
     }
-}
 
-/// Two moments, and what is looked up in them.
-struct Story<'a> {
-    last: &'a Moment,
-    next: &'a Moment,
-    was: &'a Containers<'a>,
-    is: &'a Containers<'a>,
-    heard: &'a Heard,
-    all: bool,
-}
+    /// Everything was looked at.
+    fn look(&mut self, look: Look) -> Vec<Event> {
+        let Look { mut observation, since_boottime_ns } = look;
+        let span = Span { since_ns: since_boottime_ns, until_ns: observation.node.boottime_ns };
+        let mut events = self.resyncs(&observation.node);
+        self.paths = Paths::of(&observation.tasks);
 
-impl<'a> Story<'a> {
-    /// Whether a pod is worth a line: unmanaged groups of one process are what every sandboxed service is.
-    fn tells_of(&self, pod: &Pod) -> bool {
-        let processes = || pod.containers.iter().map(|container| container.processes).sum::<u64>();
-        self.all || pod.origin != Origin::Unmanaged || processes() > 1
+        // What was kept back is told now, by the names that the look gives; first of those that are over by now.
+        let born = self.births.known_by(&observation, span.since_ns);
+        for birth in born {
+            events.extend(self.birth(&birth.events, &observation));
+        }
+        while self.log.front().is_some_and(|event| event.boottime_ns < span.since_ns) {
+            self.log.pop_front();
+        }
+        let held = &self.births;
+        patch::patch(&mut observation, self.log.iter().filter(|it| !held.holds(it)), &self.paths);
+        // A patch is of what the kernel told: by the time of the look, unless that is later.
+        observation.node.boottime_ns = observation.node.boottime_ns.max(span.until_ns);
+        let mut census = Census::of(&observation);
+        self.generations.see(&mut census, Some(span));
+        self.forget(&census, &observation);
+        observation.history = self.lineage.history(self.by, self.lost);
+        let next = Moment::of(observation);
+        events.extend(self.advance(next, census, &HashMap::new(), false));
+        self.visits.settle(&self.last);
+        self.remember_owners();
+        if self.homes.is_some() {
+            self.homes = Some(Homes::of(&self.last));
+        }
+        let now_ns = self.last.observation().node.boottime_ns;
+        self.ends.retain(|_, end| end.boottime_ns + ENDS_NS >= now_ns);
+        self.stamp(events)
     }
 
-    /// Containers that run now and did not. A process that no runtime claims and that was there before, elsewhere, has
-    /// not started: it moved.
-    fn new_containers(&self) -> impl Iterator<Item = Running<'a>> {
-        let new = (self.is.0.iter()).filter(|(key, _)| !self.was.0.contains_key(*key)).map(|(_, it)| *it);
-        new.filter(|it| it.container.runtime.is_some() || !same_init(it.container, self.next, self.last))
+    /// The kernel told.
+    fn told(&mut self, told: Told) -> Vec<Event> {
+        let Told { events, lost, by, .. } = told;
+        self.by = by;
+        for (cause, records) in lost {
+            self.lost += records;
+            *self.untold.entry(cause).or_default() += records;
+        }
+        let mut out = Vec::new();
+        let mut now = Vec::new();
+        for event in events {
+            if let Some(homes) = &self.homes {
+                out.extend(homes.line(&event, tier(self.by)));
+                if processes::is_plain(&event, &self.last) {
+                    continue;
+                }
+            }
+            if event.kind == EventKind::Fork {
+                self.lineage.fork(&event, &self.last.observation.node);
+            }
+            if let Some(status) = event.exit {
+                let key = self.key(&event);
+                self.ends.insert(key, End { status, boottime_ns: event.boottime_ns });
+            }
+            if !self.births.take(&event, &self.last) {
+                now.push(event.clone());
+            }
+            self.keep(event);
+        }
+        if !now.is_empty() {
+            out.extend(self.apply(&now));
+        }
+        self.stamp(out)
     }
 
-    /// Containers that ran and do not any more. One whose init lives on has not ended, whatever it counts as now.
-    fn gone_containers(&self) -> impl Iterator<Item = (Incarnation<'a>, Running<'a>)> {
-        let gone = (self.was.0.iter()).filter(|(key, _)| !self.is.0.contains_key(*key));
-        gone.map(|(key, it)| (*key, *it)).filter(|(_, it)| !same_init(it.container, self.last, self.next))
+    /// What the kernel told, applied to the last moment.
+    fn apply(&mut self, events: &[KernelEvent]) -> Vec<Event> {
+        let mut observation = self.last.observation.clone();
+        let (origins, flashes) = self.note(events);
+        patch::patch(&mut observation, events, &self.paths);
+        let mut census = Census::of(&observation);
+        census.keep(&self.census);
+        self.generations.see(&mut census, None);
+        observation.history = self.lineage.history(self.by, self.lost);
+        let next = self.last.later(observation);
+        let mut out = flashes;
+        out.extend(self.advance(next, census, &origins, true));
+        out.extend(self.visits.see(events, &self.last, &self.generations, tier(self.by)));
+        out
     }
 
-    fn started(&self, generations: &Generations) -> Vec<Event> {
+    /// A container that came, and may be gone, before a look knew it: told by what that says of it.
+    fn birth(&mut self, events: &[KernelEvent], known: &Observation) -> Vec<Event> {
+        let Some(alive) = birth::while_it_lived(events, known) else {
+            // It lives: the look shows it. Only who made what is still to be noted.
+            return self.note(events).1;
+        };
+        let mut observation = self.last.observation.clone();
+        let (origins, mut out) = self.note(&alive.events);
+        patch::patch(&mut observation, &alive.events, &self.paths);
+        alive.declare(&mut observation);
+        let mut census = Census::of(&observation);
+        census.keep(&self.census);
+        self.generations.see(&mut census, None);
+        let next = self.last.later(observation);
+        out.extend(self.advance(next, census, &origins, true));
+        out
+    }
+
+    /// Takes note of what events made and of where processes came from. Gives the namespaces that are gone again already.
+    fn note(&mut self, events: &[KernelEvent]) -> (HashMap<ProcessKey, Inodes>, Vec<Event>) {
+        let mut origins = HashMap::new();
+        let mut flashes = Vec::new();
+        let mut made: HashMap<_, &KernelEvent> = HashMap::new();
+        for event in events {
+            if let (EventKind::Setns | EventKind::Unshare, Some(old), false) =
+                (event.kind, event.old, event.is_thread())
+            {
+                origins.entry(self.key(event)).or_insert(old.namespaces);
+            }
+            for namespace in lineage::created(event) {
+                let creation = self.generations.create(namespace, event.boottime_ns);
+                // Two of one inode within one batch: of the first nothing else will tell.
+                if let (Creation::New { instead_of: Some(generation) }, Some(first)) =
+                    (creation, made.insert(namespace, event))
+                {
+                    flashes.extend(namespaces::flash(namespace, generation, first));
+                }
+                self.lineage.create(namespace, event, &self.last.observation.node);
+            }
+        }
+        (origins, flashes)
+    }
+
+    /// From the last moment to the next.
+    fn advance(
+        &mut self,
+        next: Moment,
+        census: Census,
+        origins: &HashMap<ProcessKey, Inodes>,
+        told: bool,
+    ) -> Vec<Event> {
+        let (was, is) = (Containers::of(&self.last), Containers::of(&next));
+        let told_tier = tier(self.by);
+        let story = Story {
+            last: &self.last,
+            next: &next,
+            was: &was,
+            is: &is,
+            before: &self.census,
+            after: &census,
+            generations: &self.generations,
+            lineage: &self.lineage,
+            origins,
+            ends: &self.ends,
+            told_tier,
+            tier: if told { told_tier } else { EventTier::Iterator },
+            told,
+            all: self.all,
+        };
+        let events = story.events();
+        self.last = next;
+        self.census = census;
+        events
+    }
+
+    /// Keeps an event until a look has seen it.
+    fn keep(&mut self, event: KernelEvent) {
+        if self.log.len() >= KEPT {
+            self.log.pop_front();
+            self.forgotten += 1;
+        }
+        self.log.push_back(event);
+    }
+
+    fn key(&self, event: &KernelEvent) -> ProcessKey {
+        let node = &self.last.observation.node;
+        ProcessKey { pid: event.tgid, start_ticks: node.ticks(event.process_start_boottime_ns) }
+    }
+
+    /// What is said before all else where something was missed.
+    fn resyncs(&mut self, node: &Node) -> Vec<Event> {
         let mut events = Vec::new();
-        for Running { pod, container } in self.new_containers().filter(|it| self.tells_of(it.pod)) {
-            let process = Self::process(self.next, container);
-            let what = if container.runtime.is_some() { "container" } else { "process" };
+        if let Some(Blind { why, .. }) = self.blind.take() {
+            let since = node.boottime_ns.saturating_sub(self.last.observation.node.boottime_ns);
+            let message = format!(
+                "looked again after {:.1} s; what came and went in between was not seen: {why}",
+                since as f64 / 1e9
+            );
+            events.push(Event { message, boottime_ns: node.boottime_ns, ..draft(EventType::Resynced) });
+        }
+        let by_cause = std::mem::take(&mut self.untold);
+        let records: u64 = by_cause.values().sum();
+        if records > 0 {
+            let causes: Vec<String> =
+                by_cause.iter().map(|(cause, records)| format!("{records} {cause}")).collect();
+            let message = format!(
+                "{records} events of the kernel did not arrive ({}); all tasks were read anew, and what came and went \
+                 before that is not told",
+                causes.join(", ")
+            );
             events.push(Event {
-                pod: Some(named_pod(pod)),
-                container: Some(named(container)),
-                process: process.clone(),
-                message: format!("{what} {} started in pod {}", container.name, pod.name),
-                ..draft(EventType::ContainerStarted)
+                lost: Some(Lost { records, by_cause }),
+                message,
+                boottime_ns: node.boottime_ns,
+                ..draft(EventType::Resynced)
             });
-            events.extend(namespaces::joined(self, pod, container, process, generations));
         }
         events
     }
 
-    /// Who got into a pod without being of it, and was not in it before.
-    fn entered(&self, generations: &Generations) -> Vec<Event> {
-        let key = |it: &Foreign| (it.pod.clone(), it.pid, it.started_at.clone());
-        let before: BTreeSet<_> = self.last.facts.foreign.iter().map(key).collect();
-        let new = self.next.facts.foreign.iter().filter(|it| !before.contains(&key(it)));
-        new.map(|foreign| {
-            let pod = self.next.snapshot.pods.iter().find(|pod| pod.id == foreign.pod);
-            let task = self.next.observation.tasks.iter().find(|task| task.pid == foreign.pid);
-            let kinds: Vec<&str> = foreign.namespaces.iter().map(|(kind, _)| kind.name()).collect();
-            let pod_name = pod.map_or(foreign.pod.as_str(), |pod| pod.name.as_str());
-            Event {
-                pod: Some(Named { id: foreign.pod.clone(), name: pod_name.to_owned() }),
-                container: foreign
-                    .container
-                    .as_deref()
-                    .and_then(|id| self.is.by_id(id))
-                    .map(|it| named(it.container)),
-                process: task.map(process),
-                namespaces: (foreign.namespaces.iter())
-                    .map(|(kind, inode)| namespaces::change(self, *kind, None, Some(*inode), generations))
-                    .collect(),
-                message: format!(
-                    "{} ({}) is in the {} of pod {pod_name} and in none of its containers",
-                    foreign.comm,
-                    foreign.pid,
-                    kinds.join(" ")
-                ),
-                ..draft(EventType::ForeignEntered)
-            }
-        })
-        .collect()
+    /// Numbers and dates events: by the kernel's time of each, else by the last moment's.
+    fn stamp(&mut self, events: Vec<Event>) -> Vec<Event> {
+        let node = &self.last.observation.node;
+        let mut sequence = self.sequence;
+        let stamped = events.into_iter().map(|event| {
+            sequence += 1;
+            let boottime_ns = if event.boottime_ns == 0 { node.boottime_ns } else { event.boottime_ns };
+            let time = node.time_at(boottime_ns).map(|time| time.to_string());
+            Event { sequence, time, boottime_ns, ..event }
+        });
+        let stamped = stamped.collect();
+        self.sequence = sequence;
+        stamped
     }
 
-    /// What rules find that they did not, and the other way round. What a rule cannot judge now is not called cleared.
-    fn findings(&self) -> Vec<Event> {
-        let ids = |judgement: &'a Judgement| -> BTreeSet<&'a str> {
-            judgement.findings.iter().map(|it| it.id.as_str()).collect()
+    /// Lets go of what is about namespaces and processes that are gone.
+    fn forget(&mut self, census: &Census, observation: &Observation) {
+        let node = &observation.node;
+        let lives = |key: ProcessKey| {
+            let at = observation.tasks.binary_search_by_key(&key.pid, |task| task.pid);
+            let task = at.ok().and_then(|at| observation.tasks.get(at));
+            task.is_some_and(|task| node.ticks(task.start_boottime_ns) == key.start_ticks)
         };
-        let (was, is) = (ids(&self.last.judgement), ids(&self.next.judgement));
-        let unsure: BTreeSet<&str> = self.next.judgement.undetermined.iter().map(|it| it.rule).collect();
-        let cleared = (self.last.judgement.findings.iter())
-            .filter(|it| !is.contains(it.id.as_str()) && !unsure.contains(it.rule))
-            .map(|it| self.finding(EventType::FindingCleared, it, self.last));
-        let raised = (self.next.judgement.findings.iter())
-            .filter(|it| !was.contains(it.id.as_str()))
-            .map(|it| self.finding(EventType::FindingRaised, it, self.next));
-        cleared.chain(raised).collect()
+        let is_there = |key| census.namespaces.contains_key(&key);
+        self.lineage.forget(is_there, lives, node.boottime_ns.saturating_sub(ENDS_NS));
     }
 
-    fn finding(&self, event_type: EventType, finding: &Finding, moment: &'a Moment) -> Event {
-        let subject = &finding.subject;
-        let pod = moment.snapshot.pods.iter().find(|pod| Some(&pod.id) == subject.pod.as_ref());
-        let containers = moment.snapshot.pods.iter().flat_map(|pod| &pod.containers);
-        let mut of_subject = containers.filter(|it| Some(&it.id) == subject.container.as_ref());
-        Event {
-            pod: pod.map(named_pod),
-            container: of_subject.next().map(named),
-            message: format!("{} {}: {}", finding.rule, finding.name, finding.message),
-            finding: Some(finding.clone()),
-            ..draft(event_type)
-        }
-    }
-
-    fn process(moment: &Moment, container: &Container) -> Option<EventProcess> {
-        moment.init(container).map(process)
+    /// Remembers for whom namespaces are that others share: once those are dead, nothing else may tell.
+    fn remember_owners(&mut self) {
+        let owners = moment::owners(&self.last);
+        self.lineage.owners.extend(owners);
+        self.last.observation.history = self.lineage.history(self.by, self.lost);
     }
 }
 
-/// Whether the init of a container of this moment is a living process in the other one, too.
-fn same_init(container: &Container, of: &Moment, other: &Moment) -> bool {
-    of.init(container).and_then(|init| other.process(of.key(init))).is_some_and(|it| !it.is_dead())
-}
-
-fn process(task: &Task) -> EventProcess {
-    EventProcess { pid: task.pid, start_boottime_ns: task.start_boottime_ns, comm: task.comm.clone() }
-}
-
-fn named(container: &Container) -> Named {
-    Named { id: container.id.clone(), name: container.name.clone() }
-}
-
-fn named_pod(pod: &Pod) -> Named {
-    Named { id: pod.id.clone(), name: pod.name.clone() }
-}
-
-/// An event of which nothing but its type is known yet.
-const fn draft(event_type: EventType) -> Event {
-    Event {
-        api_version: API_VERSION,
-        kind: "Event",
-        sequence: 0,
-        time: None,
-        boottime_ns: 0,
-        event_type,
-        pod: None,
-        container: None,
-        process: None,
-        namespaces: Vec::new(),
-        exit: None,
-        victims: Vec::new(),
-        finding: None,
-        lost: None,
-        tier: EventTier::Iterator,
-        message: String::new(),
-        node: None,
+const fn tier(by: Option<HeardBy>) -> EventTier {
+    match by {
+        Some(HeardBy::Fexit) => EventTier::Fexit,
+        Some(HeardBy::Syscall) => EventTier::Syscall,
+        Some(HeardBy::ForkExec) => EventTier::ForkExec,
+        None => EventTier::Iterator,
     }
-}
-
-fn is_exited(container: &Container) -> bool {
-    container.state == State::Exited
 }

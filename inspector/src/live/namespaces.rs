@@ -3,36 +3,37 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::generations::Generations;
-use super::{Event, EventType, Moment, Running, Story, draft, named, named_pod, process};
-use crate::observation::{Kind, ProcessKey, Task};
-use crate::view::{Change, Container, EventProcess, Named, Pod};
+use super::moment::{Moment, Running};
+use super::story::{Story, draft, named, named_pod, process};
+use crate::observation::{Inodes, KernelEvent, Kind, Observation, ProcessKey, Task};
+use crate::view::{Change, Container, Event, EventProcess, EventType, Named, Pod};
 
 /// A namespace as it was seen.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Seen<'a> {
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Seen {
     /// The kernel's id of it, where it has one.
     pub id: Option<u64>,
-    /// The eldest process whose main thread is in it.
-    pub eldest: Option<&'a Task>,
+    /// The eldest process whose main thread is in it: its start, and its pid.
+    pub eldest: Option<(u64, u32)>,
+    /// Which use of its inode it is.
+    pub generation: u64,
 }
 
 /// Every namespace of a moment: of tasks, and of what else keeps one.
-pub(super) struct Census<'a> {
-    pub namespaces: BTreeMap<(Kind, u32), Seen<'a>>,
+#[derive(Default)]
+pub(super) struct Census {
+    pub namespaces: BTreeMap<(Kind, u32), Seen>,
 }
 
-impl<'a> Census<'a> {
-    pub(super) fn of(moment: &'a Moment) -> Self {
-        let mut namespaces: BTreeMap<(Kind, u32), Seen<'a>> = BTreeMap::new();
-        let observation = moment.observation();
+impl Census {
+    pub(super) fn of(observation: &Observation) -> Self {
+        let mut namespaces: BTreeMap<(Kind, u32), Seen> = BTreeMap::new();
         for task in &observation.tasks {
+            let age = (task.start_boottime_ns, task.pid);
             for key in task.namespaces.iter() {
                 let seen = namespaces.entry(key).or_default();
-                let elder = seen
-                    .eldest
-                    .is_none_or(|it| (task.start_boottime_ns, task.pid) < (it.start_boottime_ns, it.pid));
-                if task.is_leader() && !task.zombie && elder {
-                    seen.eldest = Some(task);
+                if task.is_leader() && !task.zombie && seen.eldest.is_none_or(|it| age < it) {
+                    seen.eldest = Some(age);
                 }
             }
             // What children are to be born into is there already.
@@ -53,28 +54,43 @@ impl<'a> Census<'a> {
         Self { namespaces }
     }
 
+    /// Keeps what was there before: the kernel tells of no namespace's end, only a look finds it.
+    pub(super) fn keep(&mut self, before: &Self) {
+        for (key, seen) in &before.namespaces {
+            self.namespaces.entry(*key).or_insert(Seen { eldest: None, ..*seen });
+        }
+    }
+
+    /// Whether a process is in it.
+    fn has_member(&self, key: (Kind, u32)) -> bool {
+        self.namespaces.get(&key).is_some_and(|it| it.eldest.is_some())
+    }
+
     /// Whether a namespace of this moment is there still in a later one, as itself.
-    fn lives_on(&self, key: (Kind, u32), later: &Census<'_>) -> bool {
+    fn lives_on(&self, key: (Kind, u32), later: &Self) -> bool {
         self.namespaces.get(&key).is_some_and(|seen| later.has(key, seen))
     }
 
-    /// Whether a namespace of another moment is there still, as itself.
-    fn has(&self, key: (Kind, u32), seen: &Seen<'_>) -> bool {
-        self.namespaces
-            .get(&key)
-            .is_some_and(|now| seen.id.zip(now.id).is_none_or(|(before, now)| before == now))
+    /// Whether a namespace of another moment is there, as itself.
+    fn has(&self, key: (Kind, u32), seen: &Seen) -> bool {
+        self.namespaces.get(&key).is_some_and(|it| it.generation == seen.generation)
     }
 }
 
 /// A change of a namespace, with what is known of the one come into.
-pub(super) fn change(
-    story: &Story<'_>,
+pub(super) fn change(story: &Story<'_>, kind: Kind, from: Option<u32>, to: Option<u32>) -> Change {
+    change_in(story.next, story.generations, kind, from, to)
+}
+
+/// The same, by one moment.
+pub(super) fn change_in(
+    moment: &Moment,
+    generations: &Generations,
     kind: Kind,
     from: Option<u32>,
     to: Option<u32>,
-    generations: &Generations,
 ) -> Change {
-    let home = to.and_then(|inode| home(story.next, kind, inode));
+    let home = to.and_then(|inode| home(moment, kind, inode));
     Change {
         kind,
         generation: to.or(from).map_or(1, |inode| generations.get(kind, inode)),
@@ -85,9 +101,33 @@ pub(super) fn change(
     }
 }
 
+/// A namespace that came and went between two moments: its inode is another's by now.
+pub(super) fn flash((kind, inode): (Kind, u32), generation: u64, made: &KernelEvent) -> [Event; 2] {
+    let process = EventProcess {
+        pid: made.tgid,
+        start_boottime_ns: made.process_start_boottime_ns,
+        comm: made.comm.clone(),
+    };
+    let change = |from, to| Change { kind, generation, from, to, to_pod: None, to_owner: None };
+    [
+        Event {
+            message: format!("{kind} created by {} ({})", process.comm, process.pid),
+            process: Some(process),
+            namespaces: vec![change(None, Some(inode))],
+            boottime_ns: made.boottime_ns,
+            ..draft(EventType::NamespaceCreated)
+        },
+        Event {
+            message: format!("{kind} destroyed: its inode is the next one's"),
+            namespaces: vec![change(Some(inode), None)],
+            ..draft(EventType::NamespaceDestroyed)
+        },
+    ]
+}
+
 /// The pod that a namespace is of, and whom it was made for there. Where no pod lists it, the container that has it for
 /// itself is its home.
-fn home(moment: &Moment, kind: Kind, inode: u32) -> Option<(Named, Option<String>)> {
+pub(super) fn home(moment: &Moment, kind: Kind, inode: u32) -> Option<(Named, Option<String>)> {
     if moment.observation().host.is_host(kind, inode) == Some(true) {
         return None;
     }
@@ -104,30 +144,20 @@ fn home(moment: &Moment, kind: Kind, inode: u32) -> Option<(Named, Option<String
 }
 
 /// Namespaces that were left, and those of which nothing is left.
-pub(super) fn ends(
-    story: &Story<'_>,
-    before: &Census<'_>,
-    after: &Census<'_>,
-    told: &Generations,
-    generations: &Generations,
-) -> Vec<Event> {
-    let mut events = left_by_moving(story, before, after, generations);
-    events.extend(left_by_ending(story, before, after, generations));
+pub(super) fn ends(story: &Story<'_>) -> Vec<Event> {
+    let mut events = left_by_moving(story);
+    events.extend(left_by_ending(story));
     let mut gone: BTreeMap<Option<String>, (Option<Running<'_>>, Vec<Change>)> = BTreeMap::new();
-    for (key, seen) in &before.namespaces {
-        if after.has(*key, seen) {
+    for (key, seen) in &story.before.namespaces {
+        if story.after.has(*key, seen) {
             continue;
         }
-        let (kind, inode) = *key;
-        let whose = seen.eldest.and_then(|task| story.was.by_pid(task.pid));
-        if whose.is_some_and(|it| !story.tells_of(it.pod)) || (whose.is_none() && !story.all) {
-            continue;
-        }
+        let whose = seen.eldest.and_then(|(_, pid)| story.was.by_pid(pid));
         let entry = gone.entry(whose.map(|it| it.container.id.clone())).or_insert((whose, Vec::new()));
         entry.1.push(Change {
-            kind,
-            generation: told.get(kind, inode),
-            from: Some(inode),
+            kind: key.0,
+            generation: seen.generation,
+            from: Some(key.1),
             to: None,
             to_pod: None,
             to_owner: None,
@@ -149,20 +179,17 @@ pub(super) fn ends(
 }
 
 /// Of containers that ended: what they had in common with others, who live on.
-fn left_by_ending(
-    story: &Story<'_>,
-    before: &Census<'_>,
-    after: &Census<'_>,
-    generations: &Generations,
-) -> Vec<Event> {
+fn left_by_ending(story: &Story<'_>) -> Vec<Event> {
     let host = &story.last.observation().host;
     let gone = story.gone_containers().map(|(_, it)| it);
     gone.filter(|it| story.tells_of(it.pod))
         .filter_map(|Running { pod, container }| {
             let changes: Vec<Change> = (container.namespaces.iter())
                 .filter(|(kind, inode)| host.is_host(**kind, **inode) == Some(false))
-                .filter(|(kind, inode)| before.lives_on((**kind, **inode), after))
-                .map(|(kind, inode)| change(story, *kind, Some(*inode), None, generations))
+                .filter(|(kind, inode)| story.before.lives_on((**kind, **inode), story.after))
+                // Where only a look can find the end, who is in it still tells that it has not come.
+                .filter(|(kind, inode)| story.after.has_member((**kind, **inode)))
+                .map(|(kind, inode)| change(story, *kind, Some(*inode), None))
                 .collect();
             (!changes.is_empty()).then(|| Event {
                 pod: Some(named_pod(pod)),
@@ -183,19 +210,21 @@ struct Moved<'a> {
 }
 
 fn moved<'a>(story: &Story<'a>) -> Vec<Moved<'a>> {
-    let last: HashMap<ProcessKey, &Task> = (story.last.observation().tasks.iter())
+    let last: HashMap<ProcessKey, Inodes> = (story.last.observation().tasks.iter())
         .filter(|task| task.is_leader())
-        .map(|task| (story.last.key(task), task))
+        .map(|task| (story.last.key(task), task.namespaces))
         .collect();
     let still = story.next.observation().tasks.iter().filter(|task| task.is_leader() && !task.zombie);
     still
         .filter_map(|task| {
-            let was = last.get(&story.next.key(task))?;
+            let key = story.next.key(task);
+            // Of one that no look has seen yet, the kernel told where it came from.
+            let was = last.get(&key).or_else(|| story.origins.get(&key))?;
             let changes: Vec<_> = task
                 .namespaces
                 .iter()
                 .filter_map(|(kind, now)| {
-                    was.namespaces.get(kind).filter(|before| *before != now).map(|it| (kind, it, now))
+                    was.get(kind).filter(|before| *before != now).map(|it| (kind, it, now))
                 })
                 .collect();
             (!changes.is_empty()).then_some(Moved { task, changes })
@@ -203,12 +232,7 @@ fn moved<'a>(story: &Story<'a>) -> Vec<Moved<'a>> {
         .collect()
 }
 
-fn left_by_moving(
-    story: &Story<'_>,
-    before: &Census<'_>,
-    after: &Census<'_>,
-    generations: &Generations,
-) -> Vec<Event> {
+fn left_by_moving(story: &Story<'_>) -> Vec<Event> {
     let host = &story.last.observation().host;
     moved(story)
         .into_iter()
@@ -216,10 +240,11 @@ fn left_by_moving(
             let left: Vec<Change> = changes
                 .into_iter()
                 .filter(|(kind, from, _)| host.is_host(*kind, *from) == Some(false))
-                .filter(|(kind, from, _)| before.lives_on((*kind, *from), after))
+                .filter(|(kind, from, _)| story.before.lives_on((*kind, *from), story.after))
+                .filter(|(kind, from, _)| story.after.has_member((*kind, *from)))
                 .map(|(kind, from, to)| Change {
-                    generation: generations.get(kind, from),
-                    ..change(story, kind, Some(from), Some(to), generations)
+                    generation: story.generations.get(kind, from),
+                    ..change(story, kind, Some(from), Some(to))
                 })
                 .collect();
             (!left.is_empty()).then(|| Event {
@@ -233,57 +258,18 @@ fn left_by_moving(
 }
 
 /// Namespaces that are new, and processes that came into others.
-pub(super) fn beginnings(
-    story: &Story<'_>,
-    before: &Census<'_>,
-    after: &Census<'_>,
-    generations: &Generations,
-) -> Vec<Event> {
-    let is_new = |key: (Kind, u32)| after.namespaces.get(&key).is_some_and(|seen| !before.has(key, seen));
-    // By whom they were made, as far as can be told from who is in them: the eldest.
-    let mut made: BTreeMap<u32, (Option<&Task>, Vec<Change>)> = BTreeMap::new();
-    for (key, seen) in after.namespaces.iter().filter(|(key, _)| is_new(**key)) {
-        let from = seen.eldest.and_then(|task| {
-            let was = story.last.process(story.next.key(task))?;
-            was.namespaces.get(key.0)
-        });
-        let entry = made.entry(seen.eldest.map_or(0, |task| task.pid)).or_insert((seen.eldest, Vec::new()));
-        entry.1.push(change(story, key.0, from, Some(key.1), generations));
-    }
-    let mut events = Vec::new();
-    for (task, changes) in made.into_values() {
-        let whose = task.and_then(|task| story.is.by_pid(task.pid));
-        if whose.is_some_and(|it| !story.tells_of(it.pod)) || (task.is_none() && !story.all) {
-            continue;
-        }
-        events.push(Event {
-            pod: whose.map(|it| named_pod(it.pod)),
-            container: whose.map(|it| named(it.container)),
-            process: task.map(process),
-            message: format!(
-                "{} created{}",
-                names(&changes),
-                match (whose, task) {
-                    (Some(it), _) => format!(" for {}", it.container.name),
-                    (None, Some(task)) => format!(
-                        ", {} ({}) is in {}",
-                        task.comm,
-                        task.pid,
-                        if changes.len() == 1 { "it" } else { "them" }
-                    ),
-                    (None, None) => String::new(),
-                }
-            ),
-            namespaces: changes,
-            ..draft(EventType::NamespaceCreated)
-        });
-    }
-    let foreign: BTreeSet<u32> = story.next.facts.foreign.iter().map(|it| it.pid).collect();
+pub(super) fn beginnings(story: &Story<'_>) -> Vec<Event> {
+    let is_new =
+        |key: (Kind, u32)| story.after.namespaces.get(&key).is_some_and(|seen| !story.before.has(key, seen));
+    let mut events = created(story, &is_new);
+    let foreign: BTreeSet<u32> = story.next.judged.foreign.iter().map(|it| it.pid).collect();
     for Moved { task, changes } in moved(story) {
         let joined: Vec<Change> = changes
             .into_iter()
             .filter(|(kind, _, to)| !is_new((*kind, *to)))
-            .map(|(kind, from, to)| change(story, kind, Some(from), Some(to), generations))
+            .map(|(kind, from, to)| change(story, kind, Some(from), Some(to)))
+            // Who comes into a pod may be its runtime's, or an intruder: a look tells, or its end.
+            .filter(|change| !story.told || change.to_pod.is_none())
             .collect();
         // Who is in a pod without being of it is told as such.
         if joined.is_empty() || foreign.contains(&task.pid) {
@@ -299,18 +285,72 @@ pub(super) fn beginnings(
     events
 }
 
+/// By whom new namespaces were made: by what the kernel told, else as far as can be told from who is in them.
+fn created(story: &Story<'_>, is_new: &impl Fn((Kind, u32)) -> bool) -> Vec<Event> {
+    let mut made: BTreeMap<(Option<&str>, u64, u32), Vec<(Kind, u32)>> = BTreeMap::new();
+    for (key, seen) in story.after.namespaces.iter().filter(|(key, _)| is_new(**key)) {
+        let whose = seen.eldest.and_then(|(_, pid)| story.is.by_pid(pid));
+        let whose = whose.filter(|it| it.container.runtime.is_some());
+        // What was made in several steps for one container is one thing that happened.
+        let by = match (whose, story.lineage.creation(*key)) {
+            (Some(_), _) => seen.eldest,
+            (None, Some(made)) => Some((made.start_boottime_ns, made.process.pid)),
+            (None, None) => seen.eldest,
+        };
+        let (start, pid) = by.unwrap_or_default();
+        made.entry((whose.map(|it| it.container.id.as_str()), start, pid)).or_default().push(*key);
+    }
+    let events = made.into_iter().map(|((whose, start_boottime_ns, pid), keys)| {
+        let whose = whose.and_then(|id| story.is.by_id(id));
+        let first =
+            keys.iter().filter_map(|key| story.lineage.creation(*key)).min_by_key(|it| it.boottime_ns);
+        let task = story.next.task(pid).filter(|task| task.start_boottime_ns == start_boottime_ns);
+        let process = task.map(process).or_else(|| {
+            let made = first.filter(|it| it.process.pid == pid)?;
+            Some(EventProcess { pid, start_boottime_ns, comm: made.comm.clone() })
+        });
+        let from = |kind| {
+            let task = task?;
+            let key = story.next.key(task);
+            let was = story.last.process(key).map(|it| it.namespaces);
+            was.or_else(|| story.origins.get(&key).copied())?.get(kind)
+        };
+        let changes: Vec<Change> =
+            keys.iter().map(|(kind, inode)| change(story, *kind, from(*kind), Some(*inode))).collect();
+        let by = match (whose, &process) {
+            (Some(it), _) => format!(" for {}", it.container.name),
+            (None, Some(it)) if first.is_some() => format!(" by {} ({})", it.comm, it.pid),
+            (None, Some(it)) => {
+                let what = if changes.len() == 1 { "it" } else { "them" };
+                format!(", {} ({}) is in {what}", it.comm, it.pid)
+            }
+            (None, None) => String::new(),
+        };
+        Event {
+            pod: whose.map(|it| named_pod(it.pod)),
+            container: whose.map(|it| named(it.container)),
+            process,
+            message: format!("{} created{by}", names(&changes)),
+            namespaces: changes,
+            boottime_ns: first.map_or(0, |it| it.boottime_ns),
+            tier: first.map_or(story.tier, |_| story.told_tier),
+            ..draft(EventType::NamespaceCreated)
+        }
+    });
+    events.collect()
+}
+
 /// What a container that has started found there already: namespaces that were made for another.
 pub(super) fn joined(
     story: &Story<'_>,
     pod: &Pod,
     container: &Container,
     process: Option<EventProcess>,
-    generations: &Generations,
 ) -> Option<Event> {
     let changes: Vec<Change> = (pod.namespaces.iter())
         .filter(|it| container.namespaces.get(&it.kind) == Some(&it.inode))
         .filter(|it| it.owner.container.as_ref().is_some_and(|owner| *owner != container.id))
-        .map(|it| change(story, it.kind, None, Some(it.inode), generations))
+        .map(|it| change(story, it.kind, None, Some(it.inode)))
         .collect();
     if changes.is_empty() {
         return None;
@@ -330,7 +370,7 @@ pub(super) fn joined(
 }
 
 /// `pid net`, by the order in which they are listed.
-fn names(changes: &[Change]) -> String {
+pub(super) fn names(changes: &[Change]) -> String {
     let kinds: Vec<&str> = changes.iter().map(|it| it.kind.name()).collect();
     kinds.join(" ")
 }

@@ -1,7 +1,7 @@
 //! Two moments, and what is told of the time between.
 
 use super::*;
-use crate::observation::{Kind, NamespaceFact, Wait};
+use crate::observation::{EventCgroup, ExitStatus, Kind, NamespaceFact, NamespaceSet, Task, TaskRef, Wait};
 use crate::state::tests::world::{World, id};
 use crate::view::{EventType as T, ExitCause};
 
@@ -17,12 +17,60 @@ fn application_owned() -> World {
     world
 }
 
+fn look(world: &World) -> Look {
+    let since_boottime_ns = world.seen.node.boottime_ns;
+    Look { observation: world.seen.clone(), since_boottime_ns }
+}
+
 fn engine(world: &World) -> Engine {
-    Engine::new(Moment::of(world.seen.clone()), false)
+    Engine::start(look(world), Some(HeardBy::Fexit), false)
 }
 
 fn advance(engine: &mut Engine, world: &World) -> Vec<Event> {
-    engine.advance(Moment::of(world.seen.clone()), &Heard::default())
+    engine.take(Input::Look(Box::new(look(world))))
+}
+
+fn tell(engine: &mut Engine, events: Vec<KernelEvent>) -> Vec<Event> {
+    engine.take(Input::Told(Told { events, by: Some(HeardBy::Fexit), ..Told::default() }))
+}
+
+/// What the kernel tells of a task, `after_ms` after the last look.
+fn event(world: &World, kind: EventKind, task: &Task, after_ms: u64) -> KernelEvent {
+    let set = NamespaceSet {
+        namespaces: task.namespaces,
+        pid_for_children: task.namespaces.get(Kind::Pid),
+        time_for_children: task.namespaces.get(Kind::Time),
+    };
+    KernelEvent {
+        kind,
+        boottime_ns: world.seen.node.boottime_ns + after_ms * 1_000_000,
+        pid: task.pid,
+        tgid: task.tgid,
+        start_boottime_ns: task.start_boottime_ns,
+        process_start_boottime_ns: task.start_boottime_ns,
+        comm: task.comm.clone(),
+        uid: 0,
+        user_namespace_owner: 0,
+        level: 0,
+        pid_inside: task.pid,
+        kernel_thread: false,
+        pid_namespace_init: task.pid_namespace_init,
+        caller: None,
+        parent: None,
+        exit: None,
+        old: Some(set),
+        old_is_parents: false,
+        new: (kind != EventKind::Exit).then_some(set),
+        cgroup: EventCgroup::default(),
+    }
+}
+
+fn exit(world: &mut World, pid: u32, status: u32, after_ms: u64) -> KernelEvent {
+    let task = world.task(pid).clone();
+    KernelEvent {
+        exit: Some(ExitStatus::from_wait(status)),
+        ..event(world, EventKind::Exit, &task, after_ms)
+    }
 }
 
 fn types(events: &[Event]) -> Vec<EventType> {
@@ -171,51 +219,176 @@ fn a_gap_in_looking_is_told_before_what_was_found_after_it() {
     let mut engine = engine(&world);
     world.stop("busybox", "2026-11-27T10:00:00Z", 1);
     world.seen.node.boottime_ns += 2_500_000_000;
-    let next = Moment::of(world.seen.clone());
-    let resynced = engine.resynced(&next, "the kernel said no");
+    let blind = Blind { boottime_ns: world.seen.node.boottime_ns, why: "the kernel said no".to_owned() };
+    assert_eq!(engine.take(Input::Blind(blind)), []);
+    let events = advance(&mut engine, &world);
+    let resynced = &events[0];
     assert_eq!((resynced.sequence, resynced.event_type), (1, T::Resynced));
     assert!(resynced.message.contains("after 2.5 s") && resynced.message.contains("the kernel said no"));
-    assert_eq!(engine.advance(next, &Heard::default())[0].sequence, 2);
+    assert_eq!(events[1].sequence, 2);
 }
 
 #[test]
-fn what_the_kernel_told_of_an_end_counts_where_no_runtime_tells() {
-    use crate::observation::{ExitStatus, HeardBy, ProcessKey};
-    use crate::view::EventTier;
-
+fn what_the_kernel_told_of_an_end_is_told_at_once_and_once() {
     let mut world = World::new();
     world.process(500, "web").fresh(Kind::Net);
     world.process(501, "side").with(500, &[Kind::Net]);
     world.serves(500);
     let mut engine = engine(&world);
-    let start_ns = world.task(501).start_boottime_ns;
-    let start_ticks = world.seen.node.ticks(start_ns);
+    // SIGSEGV, with a core dump.
+    let events = [exit(&mut world, 501, 0x80 | 11, 3)].to_vec();
+    let told = tell(&mut engine, events);
+    let exited = the(&told, T::ContainerExited);
+    let end = exited.exit.unwrap();
+    assert_eq!((end.code, end.signal, end.cause), (None, Some(11), ExitCause::Signal));
+    assert_eq!(exited.tier, EventTier::Fexit);
+    assert_eq!(exited.boottime_ns, world.seen.node.boottime_ns + 3_000_000);
+    the(&told, T::PodSurvived);
+
     world.seen.tasks.retain(|task| task.pid != 501);
-    let heard = Heard {
-        exits: [(
-            ProcessKey { pid: 501, start_ticks },
-            ExitStatus { code: None, signal: Some(11), core_dumped: true },
-        )]
-        .into(),
-        by: Some(HeardBy::ForkExec),
-        ..Heard::default()
-    };
-    let events = engine.advance(Moment::of(world.seen.clone()), &heard);
-    let exited = the(&events, T::ContainerExited);
-    let exit = exited.exit.unwrap();
-    assert_eq!((exit.code, exit.signal, exit.cause), (None, Some(11), ExitCause::Signal));
-    assert_eq!(exited.tier, EventTier::ForkExec);
+    world.seen.node.boottime_ns += 1_000_000_000;
+    assert!(!types(&advance(&mut engine, &world)).contains(&T::ContainerExited));
 }
 
 #[test]
-fn what_did_not_arrive_is_told_by_cause() {
+fn a_look_older_than_an_end_brings_nobody_back() {
+    let mut world = World::new();
+    world.process(500, "web").fresh(Kind::Net);
+    world.process(501, "side").with(500, &[Kind::Net]);
+    world.serves(500);
+    let mut engine = engine(&world);
+    let events = vec![exit(&mut world, 501, 9, 3)];
+    the(&tell(&mut engine, events), T::ContainerExited);
+    // Its tasks were read before.
+    assert_eq!(types(&advance(&mut engine, &world)), [T::FindingCleared]);
+    assert!(engine.last().task(501).is_none());
+}
+
+#[test]
+fn an_init_takes_its_pid_namespace_with_it_in_one_breath() {
+    let mut world = application_owned();
+    let mut engine = engine(&world);
+    let events = vec![exit(&mut world, 100, 0, 3), exit(&mut world, 200, 9, 4)];
+    let told = tell(&mut engine, events);
+    let order = types(&told);
+    assert_eq!(order[..3], [T::ContainerExited, T::OwnerExited, T::PodCollapsed], "{order:?}");
+    assert_eq!(the(&told, T::PodCollapsed).victims[0].container, id("busybox"));
+    let causes: Vec<_> = told.iter().filter_map(|it| Some(it.exit?.cause)).collect();
+    assert_eq!(causes, [ExitCause::Itself, ExitCause::PidNamespaceDied]);
+}
+
+#[test]
+fn every_use_of_an_inode_within_one_batch_is_told() {
+    let mut world = World::new();
+    world.process(500, "maker");
+    let mut engine = engine(&world);
+    let before = world.task(500).clone();
+    let (mut at, mut events) = (0, Vec::new());
+    for _ in 0..3 {
+        at += 1;
+        let mut after = before.clone();
+        after.namespaces.set(Kind::Uts, 77);
+        let old = event(&world, EventKind::Unshare, &before, at).old;
+        events.push(KernelEvent { old, ..event(&world, EventKind::Unshare, &after, at) });
+    }
+    let told = tell(&mut engine, events);
+    let generations = |wanted| -> Vec<u64> {
+        told.iter().filter(|it| it.event_type == wanted).map(|it| it.namespaces[0].generation).collect()
+    };
+    assert_eq!(generations(T::NamespaceCreated), [1, 2, 3]);
+    assert_eq!(generations(T::NamespaceDestroyed), [1, 2]);
+}
+
+#[test]
+fn who_made_a_namespace_and_then_the_first_process_of_a_container_made_it_for_that() {
+    let mut world = World::new();
+    world.process(500, "stage");
+    let mut engine = engine(&world);
+    let before = world.task(500).clone();
+    let mut after = before.clone();
+    after.namespaces.set(Kind::Net, 77);
+    let mut child = after.clone();
+    (child.pid, child.tgid, child.comm) = (501, 501, "server".to_owned());
+    child.start_boottime_ns += 20_000_000;
+    let mut other = child.clone();
+    (other.pid, other.tgid, other.comm) = (400, 400, "joiner".to_owned());
+    other.start_boottime_ns -= 10_000_000;
+    let caller = TaskRef { pid: 500, tgid: 500, process_start_boottime_ns: before.start_boottime_ns };
+    let old = event(&world, EventKind::Unshare, &before, 1).old;
+    let fork = KernelEvent { caller: Some(caller), ..event(&world, EventKind::Fork, &child, 2) };
+    tell(&mut engine, vec![KernelEvent { old, ..event(&world, EventKind::Unshare, &after, 1) }, fork]);
+    // The stage is gone, and another, older, process has joined.
+    world.seen.tasks.retain(|task| task.pid != 500);
+    world.seen.tasks.extend([other, child]);
+    world.seen.tasks.sort_by_key(|task| task.pid);
+    world.seen.node.boottime_ns += 1_000_000_000;
+    advance(&mut engine, &world);
+    let pod = engine.last().pods().iter().find(|pod| pod.containers.len() == 2).unwrap();
+    let net = pod.namespaces.iter().find(|it| it.kind == Kind::Net).unwrap();
+    assert_eq!(
+        (net.owner.pid, net.owner.evidence),
+        (501, crate::view::Evidence::Observed),
+        "{}",
+        net.owner.why
+    );
+
+    // Once it is dead, who watched knows whose it was and what.
+    let events = vec![{
+        let server = world.task(501).clone();
+        KernelEvent { exit: Some(ExitStatus::from_wait(0)), ..event(&world, EventKind::Exit, &server, 1) }
+    }];
+    world.seen.tasks.retain(|task| task.pid != 501);
+    tell(&mut engine, events);
+    world.seen.node.boottime_ns += 1_000_000_000;
+    advance(&mut engine, &world);
+    let history = &engine.last().observation().history;
+    assert_eq!(history.owner(Kind::Net, 77).unwrap().init.pid, 501);
+}
+
+#[test]
+fn a_container_that_is_over_before_a_look_knows_it_is_told_by_its_name() {
+    let mut world = World::new();
+    world.docker("other", 100);
+    let mut engine = engine(&world);
+    let mut later = World::new();
+    later.docker("other", 100);
+    later.docker("brief", 300).fresh(Kind::Net);
+    let init = later.task(300).clone();
+    let mut name = EventCgroup::default();
+    name.name = id("brief");
+    let host = world.seen.tasks.iter().find(|task| task.pid == 2).unwrap().clone();
+    let old = event(&world, EventKind::Fork, &host, 1).old;
+    let born = KernelEvent { old, cgroup: name.clone(), ..event(&world, EventKind::Fork, &init, 1) };
+    let end = KernelEvent {
+        cgroup: name,
+        exit: Some(ExitStatus::from_wait(3 << 8)),
+        ..event(&world, EventKind::Exit, &init, 6)
+    };
+    // Nobody knows its name yet.
+    assert_eq!(tell(&mut engine, vec![born, end]), []);
+    later.stop("brief", "2026-11-27T10:00:00Z", 3);
+    later.seen.node.boottime_ns = world.seen.node.boottime_ns + 100_000_000;
+    let told = advance(&mut engine, &later);
+    for wanted in [T::NamespaceCreated, T::ContainerStarted, T::ContainerExited] {
+        let it = the(&told, wanted);
+        assert_eq!(it.container.as_ref().unwrap().name, "brief", "{it:#?}");
+    }
+    assert_eq!(the(&told, T::ContainerExited).exit.unwrap().code, Some(3));
+    later.seen.node.boottime_ns += 1_000_000_000;
+    assert!(!types(&advance(&mut engine, &later)).contains(&T::ContainerStarted));
+}
+
+#[test]
+fn what_did_not_arrive_is_told_by_cause_with_the_next_look() {
     let world = application_owned();
     let mut engine = engine(&world);
-    let next = Moment::of(world.seen.clone());
-    assert_eq!(engine.lost(&next, &Heard::default()), None);
-    let heard = Heard { lost: [("ring-full", 7), ("untracked", 2)].into(), ..Heard::default() };
-    let lost = engine.lost(&next, &heard).unwrap();
-    assert_eq!((lost.event_type, lost.sequence), (T::Resynced, 1));
-    assert_eq!(lost.lost.unwrap().records, 9);
+    let lost = [("ring-full".to_owned(), 7), ("untracked".to_owned(), 2)].into();
+    let told = Told { lost, by: Some(HeardBy::Fexit), ..Told::default() };
+    assert_eq!(engine.take(Input::Told(told)), []);
+    let events = advance(&mut engine, &world);
+    let lost = the(&events, T::Resynced);
+    assert_eq!((lost.sequence, lost.lost.as_ref().unwrap().records), (1, 9));
     assert!(lost.message.contains("7 ring-full, 2 untracked"), "{}", lost.message);
+    assert_eq!(engine.lost(), 9);
+    assert_eq!(advance(&mut engine, &world), []);
 }

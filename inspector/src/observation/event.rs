@@ -1,11 +1,10 @@
 //! What the kernel told as it happened.
 
-use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Inodes, ProcessKey};
+use super::Inodes;
 
 /// What happened to a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -109,19 +108,9 @@ impl KernelEvent {
     }
 }
 
-/// What of all that the kernel told matters to who compares two looks at a node.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Heard {
-    /// How processes ended.
-    pub exits: HashMap<ProcessKey, ExitStatus>,
-    /// Events that did not arrive, by cause.
-    pub lost: BTreeMap<&'static str, u64>,
-    /// How events are heard; `None` where they are not.
-    pub by: Option<HeardBy>,
-}
-
 /// How it is heard that a process joins or makes namespaces without a fork.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum HeardBy {
     /// By watching the kernel's functions for that.
     Fexit,

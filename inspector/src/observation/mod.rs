@@ -8,7 +8,9 @@ mod cost;
 mod credentials;
 mod declared;
 mod event;
+mod history;
 mod ignore;
+mod input;
 mod kind;
 mod namespace;
 mod network;
@@ -20,8 +22,10 @@ pub use declared::{
     Declaration, DeclaredContainer, DeclaredPod, DeclaredRole, Infra, Mount, MountKind, Origin, Runtime,
     RuntimeState, SandboxNamespace,
 };
-pub use event::{EventCgroup, EventKind, ExitStatus, Heard, HeardBy, KernelEvent, NamespaceSet, TaskRef};
+pub use event::{EventCgroup, EventKind, ExitStatus, HeardBy, KernelEvent, NamespaceSet, TaskRef};
+pub use history::{Creation, History, SeenClass, SeenOwner};
 pub use ignore::{IGNORE, IGNORE_REASON, Ignore, IgnoreKeys};
+pub use input::{Blind, Input, Look, Told};
 pub use kind::{HostNamespaces, Inodes, Kind};
 pub use namespace::{Handle, NamespaceFact, Pin, Via};
 pub use network::{NetworkFact, Socket};
@@ -72,6 +76,9 @@ pub struct Observation {
     pub runtimes: Vec<RuntimeReport>,
     /// What could not be read, and why.
     pub gaps: Vec<Gap>,
+    /// What was seen to happen before, where somebody watched.
+    #[serde(default)]
+    pub history: History,
 }
 
 /// The machine and the moment of an observation.
@@ -108,6 +115,13 @@ impl Node {
     pub fn ticks(&self, start_boottime_ns: u64) -> u64 {
         // Ticks divide a second evenly on every architecture, so the kernel's own rounding (down) is this one.
         start_boottime_ns / self.tick_ns()
+    }
+
+    /// The wall-clock time of a moment given in nanoseconds since boot, by the clock as it was at the observation.
+    #[must_use]
+    pub fn time_at(&self, boottime_ns: u64) -> Option<jiff::Timestamp> {
+        let later = i64::try_from(i128::from(boottime_ns) - i128::from(self.boottime_ns)).ok()?;
+        self.time?.checked_add(jiff::SignedDuration::from_nanos(later)).ok()
     }
 
     fn tick_ns(&self) -> u64 {

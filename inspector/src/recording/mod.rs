@@ -27,8 +27,8 @@ pub use write::write;
 use serde::{Deserialize, Serialize};
 
 use crate::observation::{
-    Behaviour, Cost, Credentials, DeclaredContainer, DeclaredPod, Gap, Handle, HostNamespaces, NamespaceFact,
-    NetworkFact, Node, Observation, Pin, Reader, RuntimeReport, Task, TaskSource,
+    Behaviour, Cost, Credentials, DeclaredContainer, DeclaredPod, Gap, Handle, History, HostNamespaces,
+    NamespaceFact, NetworkFact, Node, Observation, Pin, Reader, RuntimeReport, Task, TaskSource,
 };
 
 /// The version of the format that is written, and the only one that is read.
@@ -74,6 +74,7 @@ enum Line {
     Handle(Handle),
     Runtime(RuntimeReport),
     Gap(Gap),
+    History(Box<History>),
 }
 
 /// What an observation has once. It comes first, and starts a snapshot.
@@ -107,6 +108,7 @@ fn lines(observation: &Observation) -> impl Iterator<Item = Line> + '_ {
         handles,
         runtimes,
         gaps,
+        history,
     } = observation;
     let head = Head {
         node: node.clone(),
@@ -128,6 +130,8 @@ fn lines(observation: &Observation) -> impl Iterator<Item = Line> + '_ {
         .chain(handles.iter().cloned().map(Line::Handle))
         .chain(runtimes.iter().cloned().map(Line::Runtime))
         .chain(gaps.iter().cloned().map(Line::Gap))
+        // Only who watched has one.
+        .chain((*history != History::default()).then(|| Line::History(Box::new(history.clone()))))
 }
 
 /// The end line, with its line end: what was written before it.

@@ -140,6 +140,7 @@ fn add(observation: &mut Option<Observation>, line: Line) -> Result<(), Problem>
         (Some(all), Line::Handle(handle)) => all.handles.push(handle),
         (Some(all), Line::Runtime(report)) => all.runtimes.push(report),
         (Some(all), Line::Gap(gap)) => all.gaps.push(gap),
+        (Some(all), Line::History(history)) => all.history = *history,
     }
     Ok(())
 }

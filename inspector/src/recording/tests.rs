@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::*;
 use crate::observation::{
-    Declaration, DeclaredRole, Infra, Kind, Mount, MountKind, Origin, ProcessKey, Runtime, RuntimeState,
-    RuntimeStatus, SandboxNamespace, Socket, Via, Wait,
+    Creation, Declaration, DeclaredRole, HeardBy, Infra, Kind, Mount, MountKind, Origin, ProcessKey, Runtime,
+    RuntimeState, RuntimeStatus, SandboxNamespace, Socket, Via, Wait,
 };
 use crate::render::samples::HOSTILE;
 use crate::render::text::is_plain;
@@ -183,6 +183,19 @@ fn observation() -> Observation {
             detail: String::new(),
         }],
         gaps: vec![Gap::deciding("w", "y")],
+        history: History {
+            by: Some(HeardBy::Fexit),
+            lost: 3,
+            creations: vec![Creation {
+                kind: Kind::Net,
+                inode: 7,
+                boottime_ns: 5,
+                process: ProcessKey { pid: 9, start_ticks: 1 },
+                comm: "runc:[1:CHILD]".to_owned(),
+                made: vec![ProcessKey { pid: 10, start_ticks: 1 }],
+            }],
+            owners: Vec::new(),
+        },
     }
 }
 

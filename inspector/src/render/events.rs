@@ -42,6 +42,7 @@ const fn tone(event_type: EventType) -> Tone {
         | EventType::NamespaceJoined
         | EventType::NamespaceLeft
         | EventType::NamespaceDestroyed => Tone::Plain,
+        EventType::ProcessStarted | EventType::ProcessExecuted | EventType::ProcessExited => Tone::Dim,
     }
 }
 

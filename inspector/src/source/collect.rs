@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use crate::observation::{Gap, Observation, TaskSource};
+use crate::observation::{Gap, History, Observation, TaskSource};
 use crate::source::{
     Context, RuntimeFacts, TaskChoice, TaskScan, behaviour, bpf, containerd, cost, credentials, crio, docker,
     holders, network, node, oci, pins, podman, procfs,
@@ -26,6 +26,9 @@ pub enum CollectError {
     /// The iterator was asked for and does not work here.
     #[error("{0}; or read /proc instead with --source procfs")]
     Bpf(#[from] bpf::BpfError),
+    /// The thread that looks does not start, or has ended.
+    #[error("nobody looks at the node: {0}; raise the limits of memory, threads or descriptors")]
+    Watch(std::io::Error),
 }
 
 /// A way to read the tasks.
@@ -134,6 +137,7 @@ async fn look(context: &Context, tasks: &mut TasksReader<'_>) -> Result<Observat
         handles: held.handles,
         runtimes: facts.reports,
         gaps,
+        history: History::default(),
     })
 }
 

@@ -44,6 +44,13 @@ fn boot() -> (Option<Timestamp>, u64) {
     (Timestamp::from_nanosecond(rounded).ok(), u64::try_from(boottime).unwrap_or_default())
 }
 
+/// Now, in nanoseconds since boot, suspend included.
+pub fn boottime_ns() -> u64 {
+    let time = rustix::time::clock_gettime(ClockId::Boottime);
+    let (seconds, ns) = (u64::try_from(time.tv_sec), u64::try_from(time.tv_nsec));
+    seconds.unwrap_or_default() * 1_000_000_000 + ns.unwrap_or_default()
+}
+
 /// The process that looks, as the host's /proc numbers it.
 pub fn reader(context: &Context) -> Reader {
     let pid = std::fs::read_link(context.host("/proc/self"))

@@ -1,11 +1,12 @@
 //! What an owner is: a pause, or an application.
 //!
 //! The first that holds: *marked* (the runtime or a known label says infra), *behaviour* (of a living owner that
-//! others join), *command* (of a dead one). A name proves nothing.
+//! others join), *observed* (of a dead one, by who watched while it lived), *command* (of a dead one). A name proves
+//! nothing.
 
 use std::collections::{HashMap, HashSet};
 
-use crate::observation::{Behaviour, Observation, ProcessKey, Task};
+use crate::observation::{Behaviour, Observation, ProcessKey, SeenClass, Task};
 use crate::state::behaviour::{ClassVerdict, classify, classify_command};
 use crate::state::ownership::OwnerFound;
 use crate::state::units::{Unit, Units};
@@ -39,11 +40,21 @@ pub(super) fn judge(
         let why = "a sandbox without a process, by its runtime's design".to_owned();
         return Judged { class: Class::RuntimePinned, evidence: ClassEvidence::Marked, why };
     }
-    let Some(unit) = owner.unit.and_then(|unit| units.list.get(unit)) else {
+    let unit = owner.unit.and_then(|unit| units.list.get(unit));
+    let mark = unit.and_then(|unit| unit.declared?.infra_mark.as_deref());
+    if let (Some(seen), None, false) = (owner.seen, mark, owner.alive) {
+        let (class, what) = match seen {
+            SeenClass::Pause => (Class::Pause, "a pause"),
+            SeenClass::Application => (Class::Application, "an application"),
+        };
+        let why = format!("it was seen to be {what} while it lived");
+        return Judged { class, evidence: ClassEvidence::Observed, why };
+    }
+    let Some(unit) = unit else {
         let why = "nothing tells what it was".to_owned();
         return Judged { class: Class::Unknown, evidence: ClassEvidence::None, why };
     };
-    if let Some(mark) = unit.declared.and_then(|declared| declared.infra_mark.as_deref()) {
+    if let Some(mark) = mark {
         return Judged { class: Class::Pause, evidence: ClassEvidence::Marked, why: mark.to_owned() };
     }
     if !owner.alive {

@@ -24,6 +24,7 @@ pub(crate) mod tests;
 mod units;
 mod unmanaged;
 mod volumes;
+mod witnessed;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::observation::{DeclaredPod, Infra, Kind, Observation, Task};
+use crate::observation::{DeclaredPod, Infra, Kind, Observation, SeenClass, Task};
 use crate::state::index::{Index, PodKey};
 use crate::state::links::{Link, Links, Partner, root};
 use crate::state::units::{Age, Unit, UnitId, Units, short};
+use crate::state::witnessed;
 use crate::view::Evidence;
 
 /// A namespace of a pod, with whom it was made for.
@@ -35,10 +36,12 @@ pub(super) struct OwnerFound {
     pub why: String,
     /// A sandbox without a process, whose pins hold the namespace.
     pub pinned: bool,
+    /// Of a dead one: what a watcher saw it be while it lived.
+    pub seen: Option<SeenClass>,
 }
 
 impl OwnerFound {
-    fn living(unit: UnitId, units: &Units<'_>, evidence: Evidence, why: String) -> Self {
+    pub(super) fn living(unit: UnitId, units: &Units<'_>, evidence: Evidence, why: String) -> Self {
         Self {
             id: units.list.get(unit).map(|unit| unit.id.clone()),
             unit: Some(unit),
@@ -46,12 +49,13 @@ impl OwnerFound {
             evidence,
             why,
             pinned: false,
+            seen: None,
         }
     }
 
     fn unknown(why: &str) -> Self {
         let (evidence, why) = (Evidence::None, why.to_owned());
-        Self { id: None, unit: None, alive: false, evidence, why, pinned: false }
+        Self { id: None, unit: None, alive: false, evidence, why, pinned: false, seen: None }
     }
 }
 
@@ -65,11 +69,11 @@ pub(super) struct Facts<'m, 'a> {
 }
 
 impl<'m, 'a> Facts<'m, 'a> {
-    fn unit(&self, unit: UnitId) -> Option<&'m Unit<'a>> {
+    pub(super) fn unit(&self, unit: UnitId) -> Option<&'m Unit<'a>> {
         self.units.list.get(unit)
     }
 
-    fn name(&self, unit: UnitId) -> &'m str {
+    pub(super) fn name(&self, unit: UnitId) -> &'m str {
         self.unit(unit).map_or("?", |unit| unit.name.as_str())
     }
 
@@ -102,11 +106,22 @@ pub(super) fn of_pod(pod: &[UnitId], declared: Option<&DeclaredPod>, facts: Fact
             let shown = kind == Kind::Pid || members.len() > 1 || is_pinned;
             let owner = match declared.filter(|_| is_pinned) {
                 Some(pod) => by_pin(kind, pod),
-                None => match by_declaration(kind, &members, everywhere, facts) {
-                    Ok(owner) if shown || !owner.alive => owner,
-                    Err(claims) if shown => inferred(kind, inode, everywhere, facts, claims),
-                    _ => continue,
-                },
+                None => {
+                    let told = match by_declaration(kind, &members, everywhere, facts) {
+                        Ok(owner) => owner,
+                        Err(_) if !shown && facts.observation.history.owner(kind, inode).is_none() => {
+                            continue;
+                        }
+                        Err(claims) => inferred(kind, inode, everywhere, facts, claims),
+                    };
+                    let owner = witnessed::owner(kind, inode, everywhere, told, facts);
+                    // Of those that one alone is in, only what a dead one left is told.
+                    let left = !owner.alive && owner.evidence != Evidence::None;
+                    if !shown && !left {
+                        continue;
+                    }
+                    owner
+                }
             };
             let everywhere = everywhere.to_vec();
             let joined_by_target = |unit: &UnitId| matches!(facts.link(*unit, kind), Some(Link::Target(_)));
@@ -134,6 +149,7 @@ fn by_pin(kind: Kind, pod: &DeclaredPod) -> OwnerFound {
             path.unwrap_or("a path unknown"),
         ),
         pinned: true,
+        seen: None,
     }
 }
 
@@ -235,6 +251,7 @@ fn by_sandbox(kind: Kind, unit: UnitId, facts: Facts<'_, '_>) -> Option<OwnerFou
             evidence: Evidence::Declared,
             why,
             pinned: false,
+            seen: None,
         });
     };
     let sandbox = facts.unit(infra)?;
@@ -283,7 +300,7 @@ fn dead_partner(
     };
     let why = format!("{joiner} declares that it joins the {kind} namespace of {named}{chain}; {state}");
     let (id, unit, evidence) = (Some(root.id), root.unit, Evidence::Declared);
-    OwnerFound { id, unit, alive: false, evidence, why, pinned: false }
+    OwnerFound { id, unit, alive: false, evidence, why, pinned: false, seen: None }
 }
 
 /// Without any declaration: the init of a PID namespace, else the eldest member.

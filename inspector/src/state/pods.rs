@@ -312,6 +312,7 @@ fn judged_by_declaration(
                 evidence: Evidence::Declared,
                 why,
                 pinned: false,
+                seen: None,
             };
             let judged = class::judge(&owner, true, &model.units, behaviours, model.observation);
             (owner, kind, judged)

@@ -90,11 +90,17 @@ pub enum EventType {
     FindingCleared,
     /// What was seen is complete again.
     Resynced,
+    /// A process was made: only told of where every process is asked for.
+    ProcessStarted,
+    /// A process became another program: likewise.
+    ProcessExecuted,
+    /// A process is over: likewise.
+    ProcessExited,
 }
 
 impl EventType {
-    /// All of them, in the order of the contract.
-    pub const ALL: [Self; 13] = [
+    /// All of them, in the order of the contract; those of single processes last.
+    pub const ALL: [Self; 16] = [
         Self::ContainerStarted,
         Self::ContainerExited,
         Self::NamespaceCreated,
@@ -108,6 +114,9 @@ impl EventType {
         Self::FindingRaised,
         Self::FindingCleared,
         Self::Resynced,
+        Self::ProcessStarted,
+        Self::ProcessExecuted,
+        Self::ProcessExited,
     ];
 
     /// The name in the contract.
@@ -127,6 +136,9 @@ impl EventType {
             Self::FindingRaised => "finding-raised",
             Self::FindingCleared => "finding-cleared",
             Self::Resynced => "resynced",
+            Self::ProcessStarted => "process-started",
+            Self::ProcessExecuted => "process-executed",
+            Self::ProcessExited => "process-exited",
         }
     }
 }
@@ -152,7 +164,7 @@ pub struct Lost {
     /// How many.
     pub records: u64,
     /// The same by cause: `ring-full`, `untracked` (deaths that will not be told), `program-busy`, `undecodable`.
-    pub by_cause: BTreeMap<&'static str, u64>,
+    pub by_cause: BTreeMap<String, u64>,
 }
 
 /// Something with an id and a name.

@@ -1,6 +1,6 @@
 //! The answer of `inspector pods`, put together from what was seen and what was made of it.
 
-use crate::observation::{Observation, Origin, TaskSource};
+use crate::observation::{HeardBy, Observation, Origin, TaskSource};
 use crate::state::Snapshot;
 use crate::view::{
     API_VERSION, Class, Container, Coverage, Finding, GapInfo, Hidden, NodeInfo, Pod, PodList, RuntimeInfo,
@@ -68,10 +68,15 @@ pub fn coverage(observation: &Observation, snapshot: &Snapshot) -> Coverage {
             TaskSource::Bpf => "bpf",
             TaskSource::Procfs => "procfs",
         },
-        tier: "none",
+        tier: match observation.history.by {
+            Some(HeardBy::Fexit) => "fentry",
+            Some(HeardBy::Syscall) => "syscall",
+            Some(HeardBy::ForkExec) => "fork-exec",
+            None => "none",
+        },
         tasks: observation.tasks.len() as u64,
         unreadable: observation.unreadable,
-        events_lost: 0,
+        events_lost: observation.history.lost,
         partial: gaps().any(|gap| gap.could_change_verdict),
         runtimes: observation
             .runtimes

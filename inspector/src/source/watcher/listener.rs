@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use super::Listening;
 use crate::observation::{KernelEvent, Task};
 use crate::source::Context;
 use crate::source::bpf::{BpfError, EventConfig, EventCounts, EventReader, EventTier, Wake};
@@ -18,6 +19,9 @@ const BREATH: Duration = Duration::from_millis(100);
 
 /// Batches that wait for who looks. More stay in the kernel's ring buffer, which counts what finds no room.
 const BATCHES: usize = 16;
+
+/// Room for events where every process is told of: those of a tenth of a second of a machine that does nothing but fork.
+const ALL_RING_BYTES: u32 = 8 << 20;
 
 /// What came since the last time.
 pub(super) struct Batch {
@@ -36,10 +40,21 @@ pub(super) struct Listener {
 }
 
 impl Listener {
-    /// Attaches the event programs, with the tracepoints of system calls where there is no better way: whoever watches
-    /// does so for a while.
-    pub(super) fn start(context: &Context) -> Result<Self, BpfError> {
-        let config = EventConfig { syscalls: true, wake: Wake::AtOnce, ..EventConfig::default() };
+    /// Attaches the event programs. Whoever watches for a while is woken at once, and where there is no better way the
+    /// tracepoints of system calls are used.
+    pub(super) fn start(context: &Context, listening: Listening) -> Result<Self, BpfError> {
+        let Listening { background, all_processes } = listening;
+        let mut config = EventConfig { all_processes, ..EventConfig::default() };
+        if !background {
+            config.syscalls = true;
+        }
+        // A person's eye is not quicker than a tick where every process is told of.
+        if !background && !all_processes {
+            config.wake = Wake::AtOnce;
+        }
+        if all_processes {
+            config.ring_bytes = ALL_RING_BYTES;
+        }
         let mut reader = EventReader::open(context, &config)?;
         for gap in reader.gaps() {
             log::info!("{}: {}", gap.what, gap.why);

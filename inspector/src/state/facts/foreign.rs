@@ -47,7 +47,7 @@ pub struct Unplaced {
 }
 
 /// What is younger may be a runtime on its way (runc's stages, a plugin's hop): it is spared in a one-shot answer.
-const YOUNG_NS: u64 = 1_000_000_000;
+pub const YOUNG_NS: u64 = 1_000_000_000;
 
 /// What runtimes start beside containers, by the kernel's name for it: such a process is spared where its parent is the
 /// system's init or one of these too.
@@ -64,7 +64,9 @@ const HELPERS: [&str; 10] = [
     "cri-dockerd",
 ];
 
-fn is_helper_name(comm: &str) -> bool {
+/// Whether the kernel's name for a process is one that runtimes' processes beside containers have.
+#[must_use]
+pub fn is_helper_name(comm: &str) -> bool {
     HELPERS.iter().any(|name| {
         comm.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '-']))
     })

@@ -10,7 +10,7 @@ mod zombies;
 use std::collections::{BTreeMap, HashMap};
 
 pub use exposure::{Exposure, How, Reading};
-pub use foreign::{Foreign, Unplaced};
+pub use foreign::{Foreign, Unplaced, YOUNG_NS, is_helper_name};
 pub use orphans::Orphan;
 pub use sandboxes::{Sandbox, SandboxState};
 pub use zombies::Zombies;

@@ -1,0 +1,235 @@
+//! Brings what was seen up to what the kernel told since: processes are merged by their id and their start, so that telling
+//! the same twice, or what a look has seen already, changes nothing.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use crate::observation::{
+    EventCgroup, EventKind, ExitStatus, KernelEvent, Kind, NamespaceSet, Observation, RuntimeState, Task,
+};
+
+/// Where the cgroups of a node are, by the kernel's ids of them.
+#[derive(Default)]
+pub(super) struct Paths(HashMap<u64, String>);
+
+impl Paths {
+    /// As far as the tasks tell.
+    pub(super) fn of(tasks: &[Task]) -> Self {
+        let mut paths = HashMap::new();
+        for (id, path) in tasks.iter().filter_map(|task| Some((task.cgroup_id?, task.cgroup.as_ref()?))) {
+            paths.entry(id).or_insert_with(|| path.clone());
+        }
+        Self(paths)
+    }
+
+    /// The path of the cgroup that an event names. Of one that no task is in any more only the own name is left: what
+    /// is above it is left out.
+    pub(super) fn path(&self, cgroup: &EventCgroup) -> (Option<u64>, Option<String>) {
+        let ids = if cgroup.name_is_of_pids { [cgroup.pids, cgroup.v2] } else { [cgroup.v2, cgroup.pids] };
+        for id in ids.into_iter().flatten() {
+            if let Some(path) = self.0.get(&id) {
+                return (Some(id), Some(path.clone()));
+            }
+        }
+        let known = !cgroup.name_truncated;
+        (ids.into_iter().flatten().next(), known.then(|| format!("/{}", cgroup.name)))
+    }
+}
+
+/// Applies events, in the kernel's order.
+pub(super) fn patch<'a>(
+    observation: &mut Observation,
+    events: impl IntoIterator<Item = &'a KernelEvent>,
+    paths: &Paths,
+) {
+    let mut patch = Patch { observation, over: BTreeMap::new(), paths };
+    let mut last_ns = 0;
+    for event in events {
+        patch.apply(event);
+        last_ns = event.boottime_ns.max(last_ns);
+    }
+    patch.finish();
+    let node = &mut observation.node;
+    if last_ns > node.boottime_ns {
+        node.time = node.time_at(last_ns);
+        node.boottime_ns = last_ns;
+    }
+}
+
+/// An observation, and what is different by now: a task that is new or another, or none.
+struct Patch<'o, 'p> {
+    observation: &'o mut Observation,
+    over: BTreeMap<u32, Option<Task>>,
+    paths: &'p Paths,
+}
+
+impl Patch<'_, '_> {
+    fn task(&self, pid: u32) -> Option<&Task> {
+        if let Some(over) = self.over.get(&pid) {
+            return over.as_ref();
+        }
+        let at = self.observation.tasks.binary_search_by_key(&pid, |task| task.pid).ok()?;
+        self.observation.tasks.get(at)
+    }
+
+    fn apply(&mut self, event: &KernelEvent) {
+        match event.kind {
+            EventKind::Exit => self.ends(event),
+            EventKind::Fork => self.begins(event),
+            EventKind::Exec | EventKind::Setns | EventKind::Unshare => self.changes(event),
+        }
+    }
+
+    /// The row of the task that an event is about, if it is that task's and not an earlier one's with its number.
+    fn row(&self, event: &KernelEvent) -> Option<&Task> {
+        self.task(event.pid).filter(|task| task.start_boottime_ns == event.start_boottime_ns)
+    }
+
+    fn begins(&mut self, event: &KernelEvent) {
+        // Who was read is known better than by its birth.
+        if self.row(event).is_some() {
+            return;
+        }
+        let task = self.new_task(event);
+        self.put(task);
+    }
+
+    fn changes(&mut self, event: &KernelEvent) {
+        let mut task = self.row(event).cloned().unwrap_or_else(|| self.new_task(event));
+        task.comm.clone_from(&event.comm);
+        if let Some(new) = event.new {
+            set_namespaces(&mut task, &new);
+        }
+        self.put(task);
+    }
+
+    fn put(&mut self, task: Task) {
+        // A thread has a row of its own only where it is elsewhere than its process.
+        let like_its_leader = !task.is_leader()
+            && self.task(task.tgid).is_some_and(|leader| {
+                let of = |it: &Task| (it.namespaces, it.pid_for_children, it.time_for_children);
+                of(leader) == of(&task)
+            });
+        self.over.insert(task.pid, (!like_its_leader).then_some(task));
+    }
+
+    fn ends(&mut self, event: &KernelEvent) {
+        let is_it = |task: &&Task| task.start_boottime_ns == event.process_start_boottime_ns;
+        let Some(task) = self.task(event.tgid).filter(is_it) else { return };
+        let pid_namespace = task.namespaces.get(Kind::Pid).filter(|_| task.pid_namespace_init);
+        self.remove(event.tgid);
+        self.declare_exited(event);
+        // The kernel kills whoever is in the PID namespace of a dying init, and does not let it go before.
+        for doomed in pid_namespace.into_iter().flat_map(|inode| self.members(inode)).collect::<Vec<_>>() {
+            self.remove(doomed);
+        }
+    }
+
+    fn remove(&mut self, pid: u32) {
+        self.over.insert(pid, None);
+    }
+
+    /// Processes of a PID namespace and of those below it.
+    fn members(&self, inode: u32) -> Vec<u32> {
+        let mut below = BTreeSet::from([inode]);
+        loop {
+            let children = (self.observation.namespaces.iter())
+                .filter(|it| it.kind == Kind::Pid && it.parent.is_some_and(|parent| below.contains(&parent)))
+                .map(|it| it.inode);
+            let before = below.len();
+            below = below.iter().copied().chain(children).collect();
+            if below.len() == before {
+                break;
+            }
+        }
+        let inside = |task: &&Task| task.namespaces.get(Kind::Pid).is_some_and(|it| below.contains(&it));
+        let seen = self.observation.tasks.iter().filter(|task| !self.over.contains_key(&task.pid));
+        seen.chain(self.over.values().flatten()).filter(inside).map(|task| task.pid).collect()
+    }
+
+    /// Its runtime will say so, too.
+    fn declare_exited(&mut self, event: &KernelEvent) {
+        let node = &self.observation.node;
+        let (ticks, time) = (node.ticks(event.process_start_boottime_ns), node.time_at(event.boottime_ns));
+        for declared in &mut self.observation.containers {
+            if declared.pid == event.tgid
+                && declared.state != RuntimeState::Exited
+                && declared.start_ticks.is_none_or(|start| start == ticks)
+            {
+                declared.state = RuntimeState::Exited;
+                declared.exit_code = event.exit.map(code);
+                declared.finished_at = time;
+            }
+        }
+    }
+
+    fn new_task(&self, event: &KernelEvent) -> Task {
+        let (cgroup_id, cgroup) = self.paths.path(&event.cgroup);
+        let mut task = Task {
+            pid: event.pid,
+            tgid: event.tgid,
+            // Who made it is more than who it was given to; the next look says the latter.
+            parent: event.caller.or(event.parent).map_or(0, |it| it.tgid),
+            start_boottime_ns: event.start_boottime_ns,
+            comm: event.comm.clone(),
+            uid: Some(event.uid),
+            kernel_thread: event.kernel_thread,
+            pid_namespace_init: event.pid_namespace_init,
+            level: Some(event.level),
+            pid_inside: Some(event.pid_inside),
+            user_namespace_owner: Some(event.user_namespace_owner),
+            cgroup,
+            cgroup_id,
+            ..Task::default()
+        };
+        if let Some(new) = event.new.or(event.old) {
+            set_namespaces(&mut task, &new);
+        }
+        task
+    }
+
+    fn finish(self) {
+        let Self { observation, mut over, .. } = self;
+        if over.is_empty() {
+            return;
+        }
+        let mut tasks = std::mem::take(&mut observation.tasks);
+        tasks.retain_mut(|task| match over.remove(&task.pid) {
+            None => true,
+            Some(None) => false,
+            Some(Some(now)) => {
+                *task = now;
+                true
+            }
+        });
+        let (kept, new) = (tasks.len(), over.into_values().flatten());
+        tasks.extend(new);
+        // Stray threads go with their process.
+        let is_sorted = tasks.len() == kept;
+        if !is_sorted {
+            tasks.sort_by_key(|task| task.pid);
+        }
+        let strays: Vec<u32> = tasks.iter().filter(|task| !task.is_leader()).map(|task| task.tgid).collect();
+        if !strays.is_empty() {
+            let gone: BTreeSet<u32> = (strays.into_iter())
+                .filter(|tgid| tasks.binary_search_by_key(tgid, |task| task.pid).is_err())
+                .collect();
+            tasks.retain(|task| task.is_leader() || !gone.contains(&task.tgid));
+        }
+        observation.tasks = tasks;
+    }
+}
+
+fn set_namespaces(task: &mut Task, set: &NamespaceSet) {
+    task.namespaces = set.namespaces;
+    task.pid_for_children = set.pid_for_children;
+    task.time_for_children = set.time_for_children;
+}
+
+/// As a runtime writes it: 128 and the signal for a death by signal.
+pub(super) fn code(exit: ExitStatus) -> i32 {
+    match (exit.code, exit.signal) {
+        (Some(code), _) => i32::from(code),
+        (None, Some(signal)) => 128 + i32::from(signal),
+        (None, None) => 0,
+    }
+}

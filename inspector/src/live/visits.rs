@@ -1,0 +1,114 @@
+//! Who joins a pod's namespaces from outside and is gone before a look can judge: a rule spares for a second what may be a
+//! runtime on its way, so of those that live no longer only the kernel tells.
+
+use std::collections::HashMap;
+
+use super::birth::container_id;
+use super::generations::Generations;
+use super::moment::Moment;
+use super::namespaces::{change_in, home, names};
+use super::story::draft;
+use crate::observation::{EventKind, KernelEvent, Kind, Origin, ProcessKey};
+use crate::state::facts::{YOUNG_NS, is_helper_name};
+use crate::view::{Change, Event, EventProcess, EventTier, EventType, Named, Pod};
+
+/// Those that are in there.
+#[derive(Default)]
+pub(super) struct Visits(HashMap<ProcessKey, Visit>);
+
+struct Visit {
+    pod: Named,
+    changes: Vec<Change>,
+    boottime_ns: u64,
+}
+
+impl Visits {
+    /// Takes note of who comes in, and tells of who leaves that had no business there: that no runtime is known to start, and
+    /// that never came to be in a container's cgroup, as what a runtime's `exec` brings in does.
+    pub(super) fn see(
+        &mut self,
+        events: &[KernelEvent],
+        moment: &Moment,
+        generations: &Generations,
+        tier: EventTier,
+    ) -> Vec<Event> {
+        let node = &moment.observation().node;
+        let mut told = Vec::new();
+        for event in events.iter().filter(|event| !event.is_thread()) {
+            let key =
+                ProcessKey { pid: event.tgid, start_ticks: node.ticks(event.process_start_boottime_ns) };
+            match event.kind {
+                EventKind::Setns if container_id(event).is_none() => {
+                    self.enters(key, event, moment, generations)
+                }
+                EventKind::Exit => {
+                    let Some(visit) = self.0.remove(&key) else { continue };
+                    if !is_helper_name(&event.comm) && container_id(event).is_none() {
+                        told.push(Event { tier, ..entered(visit, event) });
+                    }
+                }
+                _ => {}
+            }
+        }
+        told
+    }
+
+    fn enters(&mut self, key: ProcessKey, event: &KernelEvent, moment: &Moment, generations: &Generations) {
+        let (Some(old), Some(new)) = (event.old, event.new) else { return };
+        let moved = new.namespaces.iter().filter(|(kind, inode)| old.namespaces.get(*kind) != Some(*inode));
+        // For its children only, but it will hardly stay without.
+        let children = new.pid_for_children.filter(|_| new.pid_for_children != old.pid_for_children);
+        let children = children.map(|inode| (Kind::Pid, inode));
+        for (kind, inode) in moved.chain(children) {
+            let Some((pod, _)) = home(moment, kind, inode) else { continue };
+            // Who joins what no runtime claims is of that group from then on.
+            let is_managed = |it: &&Pod| it.id == pod.id && it.origin != Origin::Unmanaged;
+            if !moment.pods().iter().any(|it| is_managed(&it)) {
+                continue;
+            }
+            let visit = self.0.entry(key).or_insert(Visit {
+                pod,
+                changes: Vec::new(),
+                boottime_ns: event.boottime_ns,
+            });
+            if visit.changes.iter().all(|it| it.kind != kind) {
+                visit.changes.push(change_in(
+                    moment,
+                    generations,
+                    kind,
+                    old.namespaces.get(kind),
+                    Some(inode),
+                ));
+            }
+        }
+    }
+
+    /// After a look: of those that live and are old enough, the rule has judged; of those that are gone unseen nothing is known.
+    pub(super) fn settle(&mut self, moment: &Moment) {
+        let now_ns = moment.observation().node.boottime_ns;
+        self.0
+            .retain(|key, _| moment.process(*key).is_some_and(|it| it.start_boottime_ns + YOUNG_NS > now_ns));
+    }
+}
+
+fn entered(visit: Visit, event: &KernelEvent) -> Event {
+    let kinds = names(&visit.changes);
+    Event {
+        message: format!(
+            "{} ({}) was in the {kinds} of pod {} and in none of its containers, for {} ms",
+            event.comm,
+            event.tgid,
+            visit.pod.name,
+            event.boottime_ns.saturating_sub(visit.boottime_ns) / 1_000_000
+        ),
+        pod: Some(visit.pod),
+        process: Some(EventProcess {
+            pid: event.tgid,
+            start_boottime_ns: event.process_start_boottime_ns,
+            comm: event.comm.clone(),
+        }),
+        namespaces: visit.changes,
+        boottime_ns: visit.boottime_ns,
+        ..draft(EventType::ForeignEntered)
+    }
+}

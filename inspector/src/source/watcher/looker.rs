@@ -1,0 +1,287 @@
+//! Looks at everything, on a thread of its own: so that what the kernel tells meanwhile waits for nobody.
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::mpsc::{self as std_mpsc, RecvTimeoutError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+
+use super::super::collect::collect_by;
+use super::super::{CollectError, Context, Options, TaskChoice, TaskScan, bpf, node, procfs};
+use crate::observation::{Gap, Inodes, Look, Observation, TaskSource};
+use crate::state;
+
+/// Between two readings of all tasks, at least and at most.
+const OFTEN: Duration = Duration::from_millis(100);
+const SELDOM: Duration = Duration::from_secs(5);
+
+/// The same where the kernel tells what happens: then the readings only make sure.
+const SURE: Duration = Duration::from_millis(500);
+
+/// A reading may take this share of the time until the next: 0.2 % of a processor.
+const SHARE: u32 = 500;
+
+/// So many times as long as a look took is waited before the next: at most a twentieth of a processor is spent on them,
+/// however much happens.
+const LOOKS_SHARE: u32 = 20;
+
+/// Everything is looked at anew after so long, even where no task tells of a change: pins, volumes, descriptors.
+const EVERYTHING: Duration = Duration::from_secs(10);
+
+/// How long runtimes may need to take note of what the kernel shows already, and how often they are asked meanwhile.
+const SETTLING: Duration = Duration::from_millis(100);
+const SETTLES: u32 = 15;
+
+/// After a change comes another look: what is younger than a second is spared by a rule (a runtime's own helpers).
+const SECOND_LOOK: Duration = Duration::from_millis(1200);
+
+/// Whether, and how, all tasks are read.
+pub(super) type Reading = (Option<bpf::Reader>, Option<Gap>);
+
+/// The thread that looks, ended when dropped.
+pub(super) struct Looker {
+    looks: mpsc::Receiver<Result<Look, CollectError>>,
+    ask: Option<std_mpsc::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Looker {
+    /// Begins with a first look. `sure` says that the kernel tells what happens.
+    pub(super) fn start(options: Options, reading: Reading, sure: bool) -> std::io::Result<Self> {
+        let (sender, looks) = mpsc::channel(1);
+        let (ask, asked) = std_mpsc::channel();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (reader, declined) = reading;
+        let mut eye = Eye {
+            options,
+            reader,
+            declined,
+            sure,
+            seen: 0,
+            looked: Instant::now(),
+            cost: Duration::ZERO,
+            again: Some(Instant::now()),
+            interval: Duration::ZERO,
+        };
+        let thread = thread::Builder::new().name("looks".to_owned()).spawn(move || {
+            let mut wanted = true;
+            loop {
+                // What happens during a look is news for the next one.
+                let look = runtime.block_on(eye.look_if_due(std::mem::take(&mut wanted)));
+                if let Some(look) = look.transpose()
+                    && sender.blocking_send(look).is_err()
+                {
+                    return;
+                }
+                match asked.recv_timeout(eye.interval) {
+                    Ok(()) => wanted = true,
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Err(RecvTimeoutError::Disconnected) => return,
+                }
+                wanted |= asked.try_iter().count() > 0;
+                if wanted {
+                    // An end is not waited for longer than it takes to say so.
+                    let rest = (eye.cost * LOOKS_SHARE).saturating_sub(eye.looked.elapsed());
+                    if let Err(RecvTimeoutError::Disconnected) = wait(&asked, rest) {
+                        return;
+                    }
+                }
+            }
+        })?;
+        Ok(Self { looks, ask: Some(ask), thread: Some(thread) })
+    }
+
+    /// Waits for the next look; `None` once the thread has ended.
+    pub(super) async fn next(&mut self) -> Option<Result<Look, CollectError>> {
+        self.looks.recv().await
+    }
+
+    /// Something has happened.
+    pub(super) fn ask(&self) {
+        if let Some(ask) = &self.ask {
+            // A thread that has ended is found out by who waits for it.
+            let _ = ask.send(());
+        }
+    }
+}
+
+impl Drop for Looker {
+    fn drop(&mut self) {
+        self.ask = None;
+        self.looks.close();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Sleeps so long, whatever is asked meanwhile, unless nobody can ask any more.
+fn wait(asked: &std_mpsc::Receiver<()>, time: Duration) -> Result<(), RecvTimeoutError> {
+    let end = Instant::now() + time;
+    loop {
+        match asked.recv_timeout(end.saturating_duration_since(Instant::now())) {
+            Ok(()) => {}
+            Err(RecvTimeoutError::Timeout) => return Ok(()),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// What looks, and what it knows of its last look.
+struct Eye {
+    options: Options,
+    reader: Option<bpf::Reader>,
+    declined: Option<Gap>,
+    sure: bool,
+    /// What the tasks looked like when everything was last looked at.
+    seen: u64,
+    looked: Instant,
+    /// How long the last look took, without waiting for runtimes to settle.
+    cost: Duration,
+    again: Option<Instant>,
+    interval: Duration,
+}
+
+impl Eye {
+    /// Reads the tasks, and everything else if that is wanted, they have changed or it is time to.
+    async fn look_if_due(&mut self, wanted: bool) -> Result<Option<Look>, CollectError> {
+        let result = self.try_look(wanted).await;
+        if result.is_err() {
+            // Whatever was missed is looked for as soon as looking works again.
+            self.again = Some(Instant::now());
+            self.interval = SURE;
+        }
+        result
+    }
+
+    async fn try_look(&mut self, wanted: bool) -> Result<Option<Look>, CollectError> {
+        let context = Context::new(self.options.clone());
+        let began = Instant::now();
+        let often = if self.sure { SURE } else { OFTEN };
+        let mut changed = wanted;
+        if !wanted {
+            let (_, scan, _) = self.read(&context)?;
+            changed = fingerprint(&scan) != self.seen;
+            self.interval = (began.elapsed() * SHARE).clamp(often, SELDOM);
+        }
+        let now = Instant::now();
+        let due = self.again.is_some_and(|at| at <= now) || now.duration_since(self.looked) >= EVERYTHING;
+        if !changed && !due {
+            return Ok(None);
+        }
+        self.again = changed.then(|| now + SECOND_LOOK);
+        let look = self.look().await?;
+        self.interval = self.interval.max(often);
+        Ok(Some(look))
+    }
+
+    /// Looks at everything, until the runtimes say what the tasks show.
+    async fn look(&mut self) -> Result<Look, CollectError> {
+        let mut look = self.look_once().await?;
+        for _ in 0..SETTLES {
+            if !state::seen_in_motion(&look.observation) {
+                break;
+            }
+            tokio::time::sleep(SETTLING).await;
+            look = self.look_once().await?;
+        }
+        self.looked = Instant::now();
+        Ok(look)
+    }
+
+    async fn look_once(&mut self) -> Result<Look, CollectError> {
+        let began = Instant::now();
+        let context = Context::new(self.options.clone());
+        let (mut seen, mut since_boottime_ns) = (self.seen, 0);
+        let mut read = |context: &Context| {
+            since_boottime_ns = node::boottime_ns();
+            let read = self.read(context)?;
+            seen = fingerprint(&read.1);
+            Ok(read)
+        };
+        let observation: Result<Observation, _> = collect_by(&context, &mut read).await;
+        self.seen = seen;
+        self.cost = began.elapsed();
+        Ok(Look { observation: observation?, since_boottime_ns })
+    }
+
+    fn read(&mut self, context: &Context) -> Result<(TaskSource, TaskScan, Option<Gap>), CollectError> {
+        match &mut self.reader {
+            Some(reader) => Ok((TaskSource::Bpf, reader.read(context)?, None)),
+            None => Ok((TaskSource::Procfs, procfs::read_tasks(context)?, self.declined.clone())),
+        }
+    }
+}
+
+/// How all tasks are to be read.
+///
+/// # Errors
+/// If the iterator was asked for and does not work here.
+pub(super) fn reading(context: &Context) -> Result<Reading, CollectError> {
+    match context.options.tasks {
+        TaskChoice::Procfs => Ok((None, None)),
+        TaskChoice::Bpf => Ok((Some(bpf::Reader::open(context)?), None)),
+        TaskChoice::Auto => match bpf::Reader::open(context) {
+            Ok(reader) => Ok((Some(reader), None)),
+            Err(error) => {
+                let why = format!("{error}; /proc is read instead, at a higher price and so more seldom");
+                Ok((None, Some(Gap::detail("the eBPF task iterator", why))))
+            }
+        },
+    }
+}
+
+/// How often all tasks are read, to begin with.
+pub(super) const fn interval(sure: bool) -> Duration {
+    if sure { SURE } else { OFTEN }
+}
+
+/// Namespaces and a cgroup.
+type Place<'a> = (Vec<u32>, Option<&'a str>);
+
+/// What of the tasks changes when a container or a namespace comes or goes, and does not when a process of a container
+/// starts another: who is the eldest in each cgroup with namespaces other than the node's.
+fn fingerprint(scan: &TaskScan) -> u64 {
+    let (host, _) = node::host_namespaces(&scan.tasks);
+    let is_host =
+        |inodes: &Inodes| inodes.iter().all(|(kind, inode)| host.is_host(kind, inode) == Some(true));
+    let mut eldest: BTreeMap<Place<'_>, (u64, u32)> = BTreeMap::new();
+    for task in scan.tasks.iter().filter(|task| !task.zombie && !is_host(&task.namespaces)) {
+        let inodes = task.namespaces.iter().map(|(_, inode)| inode).collect();
+        let age = (task.start_boottime_ns, task.pid);
+        eldest.entry((inodes, task.cgroup.as_deref())).and_modify(|it| *it = age.min(*it)).or_insert(age);
+    }
+    let mut hasher = DefaultHasher::new();
+    eldest.hash(&mut hasher);
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observation::{Kind, Task};
+
+    fn task(pid: u32, net: u32, cgroup: &str) -> Task {
+        let namespaces = [(Kind::Net, net)].into_iter().collect();
+        let cgroup = Some(cgroup.to_owned());
+        Task { pid, tgid: pid, start_boottime_ns: u64::from(pid), namespaces, cgroup, ..Task::default() }
+    }
+
+    fn of(tasks: &[Task]) -> u64 {
+        let kthreadd = Task { kernel_thread: true, ..task(2, 1, "/") };
+        let tasks = std::iter::once(kthreadd).chain(tasks.iter().cloned()).collect();
+        fingerprint(&TaskScan { tasks, ..TaskScan::default() })
+    }
+
+    #[test]
+    fn a_child_changes_nothing_and_a_container_an_intruder_and_another_incarnation_do() {
+        let one = of(&[task(10, 7, "/a")]);
+        assert_eq!(one, of(&[task(10, 7, "/a"), task(11, 7, "/a"), task(12, 1, "/b")]));
+        assert_ne!(one, of(&[]));
+        assert_ne!(one, of(&[task(11, 7, "/a")]));
+        assert_ne!(one, of(&[task(10, 7, "/a"), task(11, 7, "/b")]));
+        assert_ne!(one, of(&[task(10, 8, "/a")]));
+    }
+}
