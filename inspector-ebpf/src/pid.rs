@@ -39,7 +39,6 @@ pub unsafe fn innermost<M: Memory>(pid: Pointer) -> Innermost {
     }
 }
 
-
 /// Notes the numbers of the task at hand in the PID namespaces below the reader's, and how many there are.
 #[inline(never)]
 #[unsafe(no_mangle)]
@@ -126,22 +125,19 @@ pub unsafe fn seen_by_reader(pid: u64, reader_level: u32) -> u32 {
 ///
 /// # Safety
 ///
-/// `pid` points to a `struct pid`, by this way of reading; and the reader's level is known.
+/// As for [`seen_by_reader`]; and the reader's level is known.
 #[inline(always)]
-pub unsafe fn seen<M: Memory>(pid: Option<Pointer>) -> u32 {
-    let Some(pid) = pid else { return 0 };
+pub unsafe fn seen(pid: u64) -> u32 {
     let level = offset!(reader_level);
-    if level == 0 {
-        // SAFETY: everybody has a number at level 0.
-        return unsafe { M::u32(pid, offset!(pid_numbers) + offset!(upid_nr)) };
-    }
-    // SAFETY: fields of `pid` and of a namespace: of another, where there are not so many levels, whose inode is not
-    // the reader's; the next lines look at the depth.
-    let namespace = unsafe { Probe::u64(pid, slot(level) + offset!(upid_ns)) };
-    // SAFETY: as above.
-    if unsafe { Probe::u32_or_0(namespace, offset!(pid_inum)) } != setting!(reader_namespace) {
-        return 0;
+    if level != 0 {
+        // SAFETY: fields of `pid` and of a namespace: of another, where there are not so many levels, whose inode is not
+        // the reader's; the next lines look at the depth.
+        let namespace = unsafe { Probe::u64_or_0(pid, slot(level) + offset!(upid_ns)) };
+        // SAFETY: as above.
+        if unsafe { Probe::u32_or_0(namespace, offset!(pid_inum)) } != setting!(reader_namespace) {
+            return 0;
+        }
     }
     // SAFETY: the caller's.
-    unsafe { seen_by_reader(pid.as_ptr() as u64, level) }
+    unsafe { seen_by_reader(pid, level) }
 }

@@ -16,7 +16,7 @@ use core::ptr::read_volatile;
 use inspector_common::{Event, EventSettings, Inodes, Tracked, event_flags};
 
 use crate::memory::{Direct, Memory as _, Pointer, offset};
-use record::{Told, key, namespaces};
+use record::{Told, Ways, key};
 
 /// Overwritten by user space before loading, then frozen.
 #[unsafe(no_mangle)]
@@ -64,7 +64,8 @@ pub unsafe fn fork(context: *const u64) {
         let (Some(caller), Some(child)) = (task(context, 0), task(context, 1)) else { return };
         let process = Direct::u32(caller, offset!(task_tgid)) != Direct::u32(child, offset!(task_tgid));
         let wanted = setting!(all_processes) != 0 && process;
-        if !wanted && shares_all(caller, child) {
+        let (before, ways) = (Ways::of::<Direct>(caller), Ways::of::<Direct>(child));
+        if !wanted && before.are_those_of_child::<Direct>(&ways) {
             return;
         }
         let Some(leader) = Direct::pointer(child, offset!(task_group_leader)) else { return };
@@ -72,37 +73,14 @@ pub unsafe fn fork(context: *const u64) {
         if key == 0 {
             return;
         }
-        let (old, new) = (namespaces::<Direct>(caller), namespaces::<Direct>(child));
+        let (old, new) = (before.namespaces::<Direct>(), ways.namespaces::<Direct>());
         if process && old != new {
             let start_boottime_ns = Direct::u64(leader, offset!(task_start_boottime));
             tracked::insert(key, &Tracked { start_boottime_ns, namespaces: new });
         }
-        let told = Told { event: Event::Fork, task: child, leader, other: Some(caller), exit_code: 0, flags: 0 };
+        let other = Some(caller);
+        let told = Told { event: Event::Fork, task: child, leader, ways, other, exit_code: 0, flags: 0 };
         told.send::<Direct>(&old, &new);
-    }
-}
-
-/// Whether a child has all namespaces of who made it, and makes children where that does.
-#[inline(always)]
-unsafe fn shares_all(caller: Pointer, child: Pointer) -> bool {
-    // SAFETY: fields of `task_struct`, `pid` and `cred`.
-    unsafe {
-        if Direct::pointer(caller, offset!(task_nsproxy)) != Direct::pointer(child, offset!(task_nsproxy)) {
-            return false;
-        }
-        // Nobody can be born but into the PID namespace of who made it or one below, so the depth tells.
-        let depth = |task| match Direct::pointer(task, offset!(task_thread_pid)) {
-            Some(pid) => Direct::u32(pid, offset!(pid_level)),
-            None => 0,
-        };
-        if depth(caller) != depth(child) {
-            return false;
-        }
-        let user = |task| match Direct::pointer(task, offset!(task_real_cred)) {
-            Some(cred) => Direct::pointer(cred, offset!(cred_user_ns)),
-            None => None,
-        };
-        user(caller) == user(child)
     }
 }
 
@@ -124,23 +102,26 @@ pub unsafe fn exec(context: *const u64) {
         }
         let start = Direct::u64(task, offset!(task_start_boottime));
         let last = tracked::namespaces(key, start);
+        let ways = Ways::of::<Direct>(task);
+        let parents = match parent {
+            Some(parent) => Ways::of::<Direct>(parent),
+            None => Ways::NONE,
+        };
         let mut noteworthy = true;
-        if let (None, Some(parent)) = (last, parent)
-            && shares_all(parent, task)
-        {
+        if last.is_none() && parents.are_those_of_child::<Direct>(&ways) {
             if setting!(all_processes) == 0 {
                 return;
             }
             noteworthy = false;
         }
         let mut flags = 0;
-        let new = namespaces::<Direct>(task);
+        let new = ways.namespaces::<Direct>();
         let old = if let Some(last) = last {
             last
         } else if !noteworthy {
             flags = event_flags::OLD_IS_PARENTS;
             new
-        } else if let Some(parents) = namespaces_held(parent) {
+        } else if let Some(parents) = namespaces_held(parent, &parents) {
             flags = event_flags::OLD_IS_PARENTS;
             // Two that hold the same namespaces.
             if parents == new {
@@ -157,19 +138,19 @@ pub unsafe fn exec(context: *const u64) {
         if noteworthy {
             tracked::insert(key, &Tracked { start_boottime_ns: start, namespaces: new });
         }
-        let told = Told { event: Event::Exec, task, leader: task, other: parent, exit_code: 0, flags };
+        let told = Told { event: Event::Exec, task, leader: task, ways, other: parent, exit_code: 0, flags };
         told.send::<Direct>(&old, &new);
     }
 }
 
 /// The namespaces of another task, which may leave its nsproxy meanwhile, and that be freed and used again: then none.
 #[inline(always)]
-unsafe fn namespaces_held(task: Option<Pointer>) -> Option<Inodes> {
+unsafe fn namespaces_held(task: Option<Pointer>, ways: &Ways) -> Option<Inodes> {
     // SAFETY: a field of `task_struct`.
     unsafe {
-        let nsproxy = Direct::pointer(task?, offset!(task_nsproxy))?;
-        let read = namespaces::<Direct>(task?);
-        (Direct::pointer(task?, offset!(task_nsproxy)) == Some(nsproxy)).then_some(read)
+        let (task, before) = (task?, ways.nsproxy?);
+        let read = ways.namespaces::<Direct>();
+        (Direct::pointer(task, offset!(task_nsproxy)) == Some(before)).then_some(read)
     }
 }
 
@@ -217,7 +198,10 @@ pub unsafe fn exit(context: *const u64) {
         } else {
             Direct::u32(leader, offset!(task_exit_code))
         };
-        let told = Told { event: Event::Exit, task, leader, other: None, exit_code, flags: 0 };
-        told.send::<Direct>(&namespaces::<Direct>(task), &record::NONE);
+        // The main thread may have gone before, and left its nsproxy; the rest is one for all threads.
+        let ways =
+            Ways { nsproxy: Direct::pointer(task, offset!(task_nsproxy)), ..Ways::of::<Direct>(leader) };
+        let told = Told { event: Event::Exit, task, leader, ways, other: None, exit_code, flags: 0 };
+        told.send::<Direct>(&ways.namespaces::<Direct>(), &record::NONE);
     }
 }

@@ -8,7 +8,7 @@ use inspector_common::{ABI, EVENT_NAME_LEN, Event, EventRecord, Inodes, MISSING,
 use super::ring;
 use crate::{
     cgroup,
-    memory::{Memory, Pointer, offset},
+    memory::{Memory, Pointer, Probe, offset},
     pid::{self, Innermost},
     task::PF_KTHREAD,
 };
@@ -46,6 +46,8 @@ pub struct Told {
     pub task: Pointer,
     /// The main thread of its process.
     pub leader: Pointer,
+    /// What leads to the namespaces, numbers and owner of who is told of.
+    pub ways: Ways,
     /// The caller of a fork, the parent of who calls exec.
     pub other: Option<Pointer>,
     pub exit_code: u32,
@@ -61,13 +63,13 @@ impl Told {
     /// The tasks are such, by this way of reading, and exist.
     #[inline(always)]
     pub unsafe fn send<M: Memory>(&self, old: &Inodes, new: &Inodes) {
-        let Some(mut entry) = ring::reserve(self.event) else { return };
-        let record = entry.as_mut_ptr();
+        let Some(mut room) = ring::reserve(self.event) else { return };
+        let record = room.record();
         // SAFETY: room for a record, which what is written to leaves no byte of unwritten but those of the name past its
         // end; and fields of `task_struct`, `pid`, `cred` and `user_namespace`. An exit is told of its main thread, which
         // has all of this still, whichever thread goes last.
         unsafe {
-            let Self { event, task, leader, other, exit_code, mut flags } = *self;
+            let Self { event, task, leader, ways, other, exit_code, mut flags } = *self;
             let told = if matches!(event, Event::Exit) { leader } else { task };
             let start = M::u64(told, offset!(task_start_boottime));
             put!(record.header.kind, kind::EVENT);
@@ -81,12 +83,11 @@ impl Told {
             put!(record.event, event as u32);
             put!(record.exit_code, exit_code);
 
-            let number = thread_pid::<M>(told);
-            let Innermost { level, number: inside, .. } = innermost::<M>(number);
+            let Innermost { level, number: inside, .. } = innermost::<M>(ways.pid);
             put!(record.level, level);
             put!(record.pid_inside, inside);
-            put!(record.pid, pid::seen::<M>(number));
-            put!(record.tgid, pid::seen::<M>(thread_pid::<M>(leader)));
+            put!(record.pid, number::<M>(told, offset!(task_pid)));
+            put!(record.tgid, number::<M>(leader, offset!(task_tgid)));
             if inside == 1 {
                 flags |= event_flags::PID_NAMESPACE_INIT;
             }
@@ -96,9 +97,9 @@ impl Told {
 
             let (mut other_pid, mut other_tgid, mut other_start) = (0, 0, 0);
             if let Some(other) = other {
-                other_pid = pid::seen::<M>(thread_pid::<M>(other));
+                other_pid = number::<M>(other, offset!(task_pid));
                 if let Some(leader) = M::pointer(other, offset!(task_group_leader)) {
-                    other_tgid = pid::seen::<M>(thread_pid::<M>(leader));
+                    other_tgid = number::<M>(leader, offset!(task_tgid));
                     other_start = M::u64(leader, offset!(task_start_boottime));
                 }
             }
@@ -107,7 +108,7 @@ impl Told {
             put!(record.other_start_boottime_ns, other_start);
 
             let (mut uid, mut owner) = (0, 0);
-            if let Some(cred) = M::pointer(told, offset!(task_real_cred)) {
+            if let Some(cred) = ways.cred {
                 uid = M::u32(cred, offset!(cred_uid));
                 if let Some(user) = M::pointer(cred, offset!(cred_user_ns)) {
                     owner = M::u32(user, offset!(user_owner));
@@ -126,7 +127,7 @@ impl Told {
             flags |= cgroups::<M>(record, task);
             put!(record.flags, flags);
         }
-        ring::submit(entry);
+        room.submit();
     }
 }
 
@@ -137,12 +138,19 @@ impl Told {
 /// The main thread of a process, by this way of reading.
 #[inline(always)]
 pub unsafe fn key<M: Memory>(leader: Pointer) -> u32 {
+    // SAFETY: the caller's.
+    unsafe { number::<M>(leader, offset!(task_tgid)) }
+}
+
+/// A task's id, as the reader sees it; 0 if it does not. In the initial namespace that is what `field` holds.
+#[inline(always)]
+unsafe fn number<M: Memory>(task: Pointer, field: u32) -> u32 {
     if offset!(reader_level) == 0 {
-        // SAFETY: a field of `task_struct`: the number in the initial namespace.
-        return unsafe { M::u32(leader, offset!(task_tgid)) };
+        // SAFETY: a field of `task_struct`.
+        return unsafe { M::u32(task, field) };
     }
-    // SAFETY: a `struct pid`.
-    unsafe { pid::seen::<M>(thread_pid::<M>(leader)) }
+    // SAFETY: a field of `task_struct`, and a `struct pid`.
+    unsafe { pid::seen(Probe::u64(task, offset!(task_thread_pid))) }
 }
 
 /// Fills in the cgroups, and the name of one. Gives bits of [`event_flags`].
@@ -175,63 +183,113 @@ unsafe fn cgroups<M: Memory>(record: *mut EventRecord, task: Pointer) -> u32 {
     }
 }
 
-/// A task's `struct pid`.
-#[inline(always)]
-unsafe fn thread_pid<M: Memory>(task: Pointer) -> Option<Pointer> {
-    // SAFETY: a field of `task_struct`.
-    unsafe { M::pointer(task, offset!(task_thread_pid)) }
-}
-
 #[inline(always)]
 unsafe fn innermost<M: Memory>(pid: Option<Pointer>) -> Innermost {
     match pid {
-        // SAFETY: the caller's.
+        // SAFETY: a `struct pid`, by this way of reading.
         Some(pid) => unsafe { pid::innermost::<M>(pid) },
         None => Innermost::default(),
     }
 }
 
-/// The namespaces of a task.
+/// What leads to the namespaces of a task.
 ///
-/// # Safety
-///
-/// A task, by this way of reading.
-#[inline(always)]
-pub unsafe fn namespaces<M: Memory>(task: Pointer) -> Inodes {
-    // SAFETY: fields of `task_struct`, `nsproxy`, `cred`, and of each sort of namespace.
-    unsafe {
-        let nsproxy = M::pointer(task, offset!(task_nsproxy));
-        macro_rules! inode {
-            ($pointer:ident, $inum:ident) => {
-                match nsproxy {
-                    Some(nsproxy) if offset!($pointer) != MISSING => {
-                        match M::pointer(nsproxy, offset!($pointer)) {
-                            Some(namespace) => M::u32(namespace, offset!($inum)),
-                            None => 0,
-                        }
-                    }
-                    _ => 0,
-                }
-            };
+/// Each is loaded once: where a pointer is loaded from one that the verifier trusts, it looks for the names of its safe
+/// kinds among all of the kernel's types.
+#[derive(Clone, Copy)]
+pub struct Ways {
+    pub nsproxy: Option<Pointer>,
+    pub pid: Option<Pointer>,
+    pub cred: Option<Pointer>,
+}
+
+impl Ways {
+    /// Those of nobody.
+    pub const NONE: Self = Self { nsproxy: None, pid: None, cred: None };
+
+    /// Those of a task.
+    ///
+    /// # Safety
+    ///
+    /// A task, by this way of reading.
+    #[inline(always)]
+    pub unsafe fn of<M: Memory>(task: Pointer) -> Self {
+        // SAFETY: fields of `task_struct`.
+        unsafe {
+            Self {
+                nsproxy: M::pointer(task, offset!(task_nsproxy)),
+                pid: M::pointer(task, offset!(task_thread_pid)),
+                cred: M::pointer(task, offset!(task_real_cred)),
+            }
         }
-        let user = match M::pointer(task, offset!(task_real_cred)) {
-            Some(cred) => M::pointer(cred, offset!(cred_user_ns)),
+    }
+
+    #[inline(always)]
+    unsafe fn user<M: Memory>(&self) -> Option<Pointer> {
+        match self.cred {
+            // SAFETY: a field of `cred`.
+            Some(cred) => unsafe { M::pointer(cred, offset!(cred_user_ns)) },
             None => None,
+        }
+    }
+
+    /// Whether a child has all namespaces of who made it, and makes children where that does.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::of`].
+    #[inline(always)]
+    pub unsafe fn are_those_of_child<M: Memory>(&self, child: &Self) -> bool {
+        if self.nsproxy != child.nsproxy {
+            return false;
+        }
+        // Nobody can be born but into the PID namespace of who made it or one below, so the depth tells.
+        let depth = |ways: &Self| match ways.pid {
+            // SAFETY: a field of `pid`.
+            Some(pid) => unsafe { M::u32(pid, offset!(pid_level)) },
+            None => 0,
         };
-        Inodes {
-            mnt: inode!(nsproxy_mnt, mnt_inum),
-            uts: inode!(nsproxy_uts, uts_inum),
-            ipc: inode!(nsproxy_ipc, ipc_inum),
-            pid: innermost::<M>(thread_pid::<M>(task)).inode,
-            net: inode!(nsproxy_net, net_inum),
-            user: match user {
-                Some(user) => M::u32(user, offset!(user_inum)),
-                None => 0,
-            },
-            cgroup: inode!(nsproxy_cgroup, cgroup_inum),
-            time: inode!(nsproxy_time, time_inum),
-            pid_for_children: inode!(nsproxy_pid_for_children, pid_inum),
-            time_for_children: inode!(nsproxy_time_for_children, time_inum),
+        // SAFETY: the caller's.
+        depth(self) == depth(child) && unsafe { self.user::<M>() == child.user::<M>() }
+    }
+
+    /// The namespaces.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::of`].
+    #[inline(always)]
+    pub unsafe fn namespaces<M: Memory>(&self) -> Inodes {
+        // SAFETY: fields of `nsproxy`, and of each sort of namespace.
+        unsafe {
+            macro_rules! inode {
+                ($pointer:ident, $inum:ident) => {
+                    match self.nsproxy {
+                        Some(nsproxy) if offset!($pointer) != MISSING => {
+                            match M::pointer(nsproxy, offset!($pointer)) {
+                                Some(namespace) => M::u32(namespace, offset!($inum)),
+                                None => 0,
+                            }
+                        }
+                        _ => 0,
+                    }
+                };
+            }
+            Inodes {
+                mnt: inode!(nsproxy_mnt, mnt_inum),
+                uts: inode!(nsproxy_uts, uts_inum),
+                ipc: inode!(nsproxy_ipc, ipc_inum),
+                pid: innermost::<M>(self.pid).inode,
+                net: inode!(nsproxy_net, net_inum),
+                user: match self.user::<M>() {
+                    Some(user) => M::u32(user, offset!(user_inum)),
+                    None => 0,
+                },
+                cgroup: inode!(nsproxy_cgroup, cgroup_inum),
+                time: inode!(nsproxy_time, time_inum),
+                pid_for_children: inode!(nsproxy_pid_for_children, pid_inum),
+                time_for_children: inode!(nsproxy_time_for_children, time_inum),
+            }
         }
     }
 }

@@ -8,7 +8,7 @@
 use aya_ebpf::{helpers::bpf_get_current_task, macros::map, maps::LruHashMap};
 use inspector_common::{Event, Inodes, Tracked, event_flags};
 
-use super::record::{Told, key, namespaces};
+use super::record::{Told, Ways, key};
 use super::{argument, setting, tracked};
 use crate::memory::{Direct, Memory as _, Pointer, Probe, offset};
 
@@ -112,7 +112,7 @@ unsafe fn before() {
     // SAFETY: the task that runs.
     unsafe {
         // A failure is told as such: what was before is not known.
-        let _ = BEFORE.insert(&(task.as_ptr() as u64), &namespaces::<Probe>(task), 0);
+        let _ = BEFORE.insert(&(task.as_ptr() as u64), &Ways::of::<Probe>(task).namespaces::<Probe>(), 0);
     }
 }
 
@@ -128,7 +128,8 @@ unsafe fn after(event: Event, result: u64) {
         if result != 0 {
             return;
         }
-        let new = namespaces::<Probe>(task);
+        let ways = Ways::of::<Probe>(task);
+        let new = ways.namespaces::<Probe>();
         let (old, flags) = match before {
             Some(old) if old == new => return,
             Some(old) => (old, 0),
@@ -144,7 +145,7 @@ unsafe fn after(event: Event, result: u64) {
             let start_boottime_ns = Probe::u64(leader, offset!(task_start_boottime));
             tracked::insert(key, &Tracked { start_boottime_ns, namespaces: new });
         }
-        let told = Told { event, task, leader, other: None, exit_code: 0, flags };
+        let told = Told { event, task, leader, ways, other: None, exit_code: 0, flags };
         told.send::<Probe>(&old, &new);
     }
 }

@@ -123,9 +123,7 @@ fn command(program: &Path, mode: Mode, folder: &Path) -> Result<Command> {
     let path = folder.join("watch.err");
     let errors = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
     let mut command = Command::new(program);
-    let help = crate::sh::output(Command::new(program).args(["watch", "--help"]))?; // TEMPORARY
-    let flags = mode.flags.iter().filter(|flag| help.contains(**flag));
-    command.arg("watch").args(flags).args(["--for", LONGEST, "--color", "never"]);
+    command.arg("watch").args(mode.flags).args(["--for", LONGEST, "--color", "never"]);
     command.stdin(Stdio::null()).stderr(errors);
     Ok(command)
 }
