@@ -72,12 +72,14 @@ pub fn events(only: &[Part], minutes: u32, program: Option<PathBuf>, write: bool
         Ok(format!("{}\n{}", background?, everything?))
     })?;
     part(Part::Attached, "Where the programs are attached", &|folder| {
-        storm::attached(&program, BACKGROUND, folder)
+        let [background, interactive] =
+            [BACKGROUND, INTERACTIVE].map(|mode| storm::attached(&program, mode, folder));
+        Ok(format!("{}\n{}", background?, interactive?))
     })?;
     part(Part::Storm, "A processor full of forks", &|folder| storm::table(&program, folder))?;
     part(Part::Pairs, "What a storm notices of a watcher", &|folder| storm::pairs(&program, folder))?;
     part(Part::Latency, "From the deed to the line", &|folder| {
-        latency::table(&program, &[INTERACTIVE, BACKGROUND], folder)
+        latency::table(&program, INTERACTIVE, folder)
     })?;
     part(Part::Memory, "Memory", &|folder| memory::table(&program, BACKGROUND, folder))?;
     part(Part::Churn, "Memory while containers come and go", &|folder| {
