@@ -52,6 +52,7 @@ pub fn events(only: &[Part], minutes: u32, program: Option<PathBuf>, write: bool
     let processors = std::thread::available_parallelism()?.get();
     ensure!(processors > 1, "this bench needs two processors: one for the watcher, one for what is watched");
     ensure!(minutes > 0, "a churn of no minutes shows nothing: leave --minutes out, or say at least 1");
+    ensure!(!write || only.is_empty(), "--write puts all parts into the file: leave the parts' names out");
     let program = program.map_or_else(dist::dist, Ok)?;
     let folder = target_dir()?.join("bench");
     fs::create_dir_all(&folder)?;
