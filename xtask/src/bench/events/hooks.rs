@@ -65,6 +65,8 @@ struct Cost {
     records: u64,
     lost: u64,
     ns: f64,
+    /// What it takes to measure a program, where the workload forks.
+    measuring: Option<f64>,
 }
 
 /// Does all workloads under a watcher, and gives the table.
@@ -79,23 +81,16 @@ pub fn table(program: &Path, mode: Mode, folder: &Path) -> Result<String> {
          |---|---|--:|--:|--:|--:|--:|--:|\n",
         mode.name
     );
-    let before = empty.runs()?;
-    workload::perform(Deed::Fork, Limit::count(count(Deed::Fork)))?;
-    let nothing = empty.runs()?.since(before);
-    let mut measuring = over(nothing.time_ns, nothing.count);
+    // Of the same moments where there are forks in them; else of those before.
+    let mut measuring = 0.0;
     for case in &CASES {
         let name = format!("{:?}", case.event).to_lowercase();
-        let before = empty.runs()?;
-        let Some(cost) = measure(case, &programs, &counters)? else {
+        let Some(cost) = measure(case, &programs, &counters, &empty)? else {
             writeln!(out, "| {name} | {} | not watched | | | | | |", case.what)?;
             continue;
         };
-        // Of the same moments, where there were forks in them.
-        let nothing = empty.runs()?.since(before);
-        if nothing.count >= cost.hits / 2 {
-            measuring = over(nothing.time_ns, nothing.count);
-        }
-        let Cost { hits, records, lost, ns } = cost;
+        measuring = cost.measuring.unwrap_or(measuring);
+        let Cost { hits, records, lost, ns, .. } = cost;
         let own = (ns - measuring).max(0.0);
         let [untold, told] = TARGETS;
         let target = if records >= hits / 2 { told } else { untold };
@@ -113,19 +108,23 @@ pub fn table(program: &Path, mode: Mode, folder: &Path) -> Result<String> {
     Ok(out)
 }
 
-fn measure(case: &Case, programs: &[Program], counters: &Counters) -> Result<Option<Cost>> {
+fn measure(case: &Case, programs: &[Program], counters: &Counters, empty: &Empty) -> Result<Option<Cost>> {
     let own = |name: &&str| programs.iter().any(|program| program.name == **name);
     if !case.programs.iter().all(own) {
         return Ok(None);
     }
     let now = || case.programs.iter().map(|name| kernel::runs(programs, name)).collect::<Result<Vec<Runs>>>();
-    let (mut cost, mut times) = (Cost::default(), Vec::new());
+    let (mut cost, mut times, mut empties) = (Cost::default(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        let (before, records) = (now()?, counters.read()?);
+        let (before, nothing, records) = (now()?, empty.runs()?, counters.read()?);
         workload::perform(case.deed, Limit::count(count(case.deed)))?;
         // Those that ended last may not have gone yet.
         std::thread::sleep(Duration::from_millis(20));
         let (after, told) = (now()?, counters.read()?.since(&records));
+        let nothing = empty.runs()?.since(nothing);
+        if nothing.count >= count(case.deed) {
+            empties.push(over(nothing.time_ns, nothing.count));
+        }
         let runs: Vec<Runs> = after.iter().zip(before).map(|(after, before)| after.since(before)).collect();
         // A system call is two programs, each run once.
         cost.hits += runs.iter().map(|runs| runs.count).min().unwrap_or_default();
@@ -134,5 +133,6 @@ fn measure(case: &Case, programs: &[Program], counters: &Counters) -> Result<Opt
         times.push(runs.iter().map(|runs| over(runs.time_ns, runs.count)).sum());
     }
     cost.ns = median(&mut times);
+    cost.measuring = (!empties.is_empty()).then(|| median(&mut empties));
     Ok(Some(cost))
 }
