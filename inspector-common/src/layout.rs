@@ -33,6 +33,7 @@ layout! {
     reader_level,
     task_flags,
     task_tgid,
+    task_pid,
     task_exit_state,
     task_exit_code,
     /// `__state`; before Linux 5.14 `state`, a long, of which the low half is read.

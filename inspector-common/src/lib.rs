@@ -9,7 +9,9 @@ mod event;
 mod layout;
 mod record;
 
-pub use event::{EVENT_NAME_LEN, Event, EventRecord, EventSettings, Tracked, counter, event_flags};
+pub use event::{
+    EVENT_NAME_LEN, Event, EventRecord, EventSettings, SLOTS, Tracked, counter, event_flags, slot,
+};
 pub use layout::{Layout, MISSING};
 pub use record::{
     CGROUP_HEADER_LEN, CgroupRecord, EndRecord, Header, Hierarchy, Inodes, NAME_LEN, NamespaceKind,

@@ -7,7 +7,7 @@ use inspector_common::{
 };
 
 use crate::{
-    memory::{Memory as _, Pointer, Probe, offset},
+    memory::{Memory, Pointer, Probe, offset},
     output::{self, Again, Paths, State, step, store},
 };
 
@@ -27,32 +27,32 @@ pub struct Cgroup {
 ///
 /// `task` points to a `task_struct`.
 #[inline(always)]
-pub unsafe fn of_task(task: Pointer) -> (Option<Cgroup>, Option<Cgroup>) {
+pub unsafe fn of_task<M: Memory>(task: Pointer) -> (Option<Cgroup>, Option<Cgroup>) {
     // SAFETY: fields of `task_struct`, `css_set`, `cgroup_subsys_state` and `cgroup`.
     unsafe {
-        let Some(css_set) = Probe::pointer(task, offset!(task_cgroups)) else { return (None, None) };
-        let Some(default) = Probe::pointer(css_set, offset!(css_set_default)) else { return (None, None) };
-        let v2 = of(default);
+        let Some(css_set) = M::pointer(task, offset!(task_cgroups)) else { return (None, None) };
+        let Some(default) = M::pointer(css_set, offset!(css_set_default)) else { return (None, None) };
+        let v2 = of::<M>(default);
         if offset!(css_set_pids) == MISSING {
             return (v2, None);
         }
-        let Some(css) = Probe::pointer(css_set, offset!(css_set_pids)) else { return (v2, None) };
-        let Some(cgroup) = Probe::pointer(css, offset!(css_cgroup)) else { return (v2, None) };
+        let Some(css) = M::pointer(css_set, offset!(css_set_pids)) else { return (v2, None) };
+        let Some(cgroup) = M::pointer(css, offset!(css_cgroup)) else { return (v2, None) };
         // On v2 too? Told by the root: where a v2 cgroup does not enable the controller, this is an ancestor.
-        if Probe::u64(cgroup, offset!(cgroup_root)) == Probe::u64(default, offset!(cgroup_root)) {
+        if M::u64(cgroup, offset!(cgroup_root)) == M::u64(default, offset!(cgroup_root)) {
             return (v2, None);
         }
-        (v2, of(cgroup))
+        (v2, of::<M>(cgroup))
     }
 }
 
 /// What is needed of a `struct cgroup`.
 #[inline(always)]
-unsafe fn of(cgroup: Pointer) -> Option<Cgroup> {
+unsafe fn of<M: Memory>(cgroup: Pointer) -> Option<Cgroup> {
     // SAFETY: fields of `cgroup`.
     unsafe {
-        let node = Probe::pointer(cgroup, offset!(cgroup_kn))?;
-        Some(Cgroup { node, level: Probe::u32(cgroup, offset!(cgroup_level)) })
+        let node = M::pointer(cgroup, offset!(cgroup_kn))?;
+        Some(Cgroup { node, level: M::u32(cgroup, offset!(cgroup_level)) })
     }
 }
 
@@ -60,12 +60,12 @@ unsafe fn of(cgroup: Pointer) -> Option<Cgroup> {
 ///
 /// # Safety
 ///
-/// It comes from [`of_task`].
+/// It comes from [`of_task`], by this way of reading.
 #[inline(always)]
-pub unsafe fn id(cgroup: Option<Cgroup>) -> u64 {
+pub unsafe fn id<M: Memory>(cgroup: Option<Cgroup>) -> u64 {
     match cgroup {
         // SAFETY: a `kernfs_node`.
-        Some(cgroup) => unsafe { Probe::u64(cgroup.node, offset!(kernfs_id)) },
+        Some(cgroup) => unsafe { M::u64(cgroup.node, offset!(kernfs_id)) },
         None => 0,
     }
 }
@@ -74,12 +74,12 @@ pub unsafe fn id(cgroup: Option<Cgroup>) -> u64 {
 ///
 /// # Safety
 ///
-/// It comes from [`of_task`].
+/// It comes from [`of_task`], by this way of reading.
 #[inline(always)]
-pub unsafe fn name(cgroup: Option<Cgroup>) -> u64 {
+pub unsafe fn name<M: Memory>(cgroup: Option<Cgroup>) -> u64 {
     match cgroup {
         // SAFETY: a `kernfs_node`.
-        Some(cgroup) => unsafe { Probe::u64(cgroup.node, offset!(kernfs_name)) },
+        Some(cgroup) => unsafe { M::u64(cgroup.node, offset!(kernfs_name)) },
         None => 0,
     }
 }

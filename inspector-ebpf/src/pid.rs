@@ -39,23 +39,6 @@ pub unsafe fn innermost<M: Memory>(pid: Pointer) -> Innermost {
     }
 }
 
-/// Depth, number and inode of the innermost PID namespace of a `struct pid`, by its address; zeros for none.
-///
-/// # Safety
-///
-/// `pid` is the address of a `struct pid` (or 0).
-#[inline(always)]
-pub unsafe fn innermost_numbers(pid: u64) -> (u32, u32, u32) {
-    // SAFETY: `numbers` has an element for each level up to the pid's own, and each a namespace.
-    unsafe {
-        let level = Probe::u32_or_0(pid, offset!(pid_level));
-        let at = slot(level);
-        let namespace = Probe::u64_or_0(pid, at + offset!(upid_ns));
-        let number = Probe::u32_or_0(pid, at + offset!(upid_nr));
-        (level, number, Probe::u32_or_0(namespace, offset!(pid_inum)))
-    }
-}
-
 /// Notes the numbers of the task at hand in the PID namespaces below the reader's, and how many there are.
 #[inline(never)]
 #[unsafe(no_mangle)]

@@ -103,9 +103,9 @@ unsafe fn show_task<M: Memory>(seq: *mut seq_file, task: Pointer, state: *mut St
             return Err(Again::Changed);
         }
 
-        let (v2, pids) = cgroup::of_task(task);
-        output::store(&mut (*state).task.cgroup_v2, cgroup::id(v2));
-        output::store(&mut (*state).task.cgroup_pids, cgroup::id(pids));
+        let (v2, pids) = cgroup::of_task::<Probe>(task);
+        output::store(&mut (*state).task.cgroup_v2, cgroup::id::<Probe>(v2));
+        output::store(&mut (*state).task.cgroup_pids, cgroup::id::<Probe>(pids));
         cgroup::begin(&mut *state, v2, pids);
         cgroup::write_paths(seq, state)?;
         pid::pids_below();

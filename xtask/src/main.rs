@@ -71,6 +71,17 @@ enum Command {
         #[command(flatten)]
         size: bench::Size,
     },
+    /// Do something again and again, for a bench
+    #[command(hide = true)]
+    Workload {
+        /// What
+        deed: bench::Deed,
+        #[command(flatten)]
+        limit: bench::Limit,
+    },
+    /// Join, make and leave namespaces, and say when, for a bench
+    #[command(hide = true)]
+    Members,
     /// Compare two lists of namespaces, lsns's and inspector's
     #[command(hide = true)]
     CheckRows {
@@ -115,6 +126,21 @@ enum Bench {
         #[arg(long)]
         write: bool,
     },
+    /// What the event programs and the watcher cost, what they lose, and how late they are
+    Events {
+        /// Only these parts
+        #[arg(value_enum)]
+        only: Vec<bench::Part>,
+        /// How long containers come and go under a watcher whose memory is looked at
+        #[arg(long, default_value_t = 1)]
+        minutes: u32,
+        /// Measure this program, and build none
+        #[arg(long)]
+        program: Option<std::path::PathBuf>,
+        /// Write the tables into docs/performance.md
+        #[arg(long)]
+        write: bool,
+    },
     /// The rules over 500 and 5,000 containers in memory, and a picture of 150 pods
     Judgement {
         /// Write the tables into docs/performance.md
@@ -133,6 +159,11 @@ fn main() -> ExitCode {
         Command::Dist => dist::dist().map(drop),
         Command::Bench { what: Bench::Snapshot { only, write } } => bench::snapshot(&only, write),
         Command::Bench { what: Bench::Judgement { write } } => bench::judgement(write),
+        Command::Bench { what: Bench::Events { only, minutes, program, write } } => {
+            bench::events(&only, minutes, program, write)
+        }
+        Command::Workload { deed, limit } => bench::event_workload(deed, limit),
+        Command::Members => bench::event_members(),
         Command::Population { size } => bench::population(size),
         Command::CheckRows { lsns, inspector } => bench::check_rows(&lsns, &inspector),
         Command::Measure { output, program } => bench::measure(&output, &program),

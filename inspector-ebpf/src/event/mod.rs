@@ -15,9 +15,8 @@ use core::ptr::read_volatile;
 
 use inspector_common::{Event, EventSettings, Inodes, Tracked, event_flags};
 
-use crate::memory::{Direct, Memory as _, Pointer, Probe, address, offset};
-use crate::pid;
-use record::{Told, namespaces};
+use crate::memory::{Direct, Memory as _, Pointer, offset};
+use record::{Told, Ways, key};
 
 /// Overwritten by user space before loading, then frozen.
 #[unsafe(no_mangle)]
@@ -65,55 +64,23 @@ pub unsafe fn fork(context: *const u64) {
         let (Some(caller), Some(child)) = (task(context, 0), task(context, 1)) else { return };
         let process = Direct::u32(caller, offset!(task_tgid)) != Direct::u32(child, offset!(task_tgid));
         let wanted = setting!(all_processes) != 0 && process;
-        if !wanted && shares_all(caller, child) {
+        let (before, ways) = (Ways::of::<Direct>(caller), Ways::of::<Direct>(child));
+        if !wanted && before.are_those_of_child::<Direct>(&ways) {
             return;
         }
-        let (caller, child) = (caller.as_ptr() as u64, child.as_ptr() as u64);
-        let leader = Probe::u64_or_0(child, offset!(task_group_leader));
-        let told = Told { event: Event::Fork, task: child, leader, other: caller, exit_code: 0, flags: 0 };
-        let key = told.key();
+        let Some(leader) = Direct::pointer(child, offset!(task_group_leader)) else { return };
+        let key = key::<Direct>(leader);
         if key == 0 {
             return;
         }
-        let (old, new) = (namespaces(caller), namespaces(child));
+        let (old, new) = (before.namespaces::<Direct>(), ways.namespaces::<Direct>());
         if process && old != new {
-            tracked::insert(key, &known(leader, new));
+            let start_boottime_ns = Direct::u64(leader, offset!(task_start_boottime));
+            tracked::insert(key, &Tracked { start_boottime_ns, namespaces: new });
         }
-        told.send(&old, &new);
-    }
-}
-
-/// Whether a child has all namespaces of who made it, and makes children where that does.
-#[inline(always)]
-unsafe fn shares_all(caller: Pointer, child: Pointer) -> bool {
-    // SAFETY: fields of `task_struct`, `pid` and `cred`.
-    unsafe {
-        if Direct::pointer(caller, offset!(task_nsproxy)) != Direct::pointer(child, offset!(task_nsproxy)) {
-            return false;
-        }
-        // Nobody can be born but into the PID namespace of who made it or one below, so the depth tells.
-        let depth = |task| match Direct::pointer(task, offset!(task_thread_pid)) {
-            Some(pid) => Direct::u32(pid, offset!(pid_level)),
-            None => 0,
-        };
-        if depth(caller) != depth(child) {
-            return false;
-        }
-        let user = |task| match Direct::pointer(task, offset!(task_real_cred)) {
-            Some(cred) => Direct::pointer(cred, offset!(cred_user_ns)),
-            None => None,
-        };
-        user(caller) == user(child)
-    }
-}
-
-/// What is to be known of a process from now on.
-#[inline(always)]
-unsafe fn known(leader: u64, namespaces: Inodes) -> Tracked {
-    // SAFETY: a field of `task_struct`.
-    Tracked {
-        start_boottime_ns: unsafe { Probe::u64_or_0(leader, offset!(task_start_boottime)) },
-        namespaces,
+        let other = Some(caller);
+        let told = Told { event: Event::Fork, task: child, leader, ways, other, exit_code: 0, flags: 0 };
+        told.send::<Direct>(&old, &new);
     }
 }
 
@@ -128,56 +95,62 @@ pub unsafe fn exec(context: *const u64) {
     unsafe {
         // By now the only thread, and so the leader, whichever called.
         let Some(task) = task(context, 0) else { return };
-        let nsproxy = address(Direct::pointer(task, offset!(task_nsproxy)));
-        let task = task.as_ptr() as u64;
-        let parent = Probe::u64_or_0(task, offset!(task_real_parent));
-        let mut told = Told { event: Event::Exec, task, leader: task, other: parent, exit_code: 0, flags: 0 };
-        let key = told.key();
+        let parent = Direct::pointer(task, offset!(task_real_parent));
+        let key = key::<Direct>(task);
         if key == 0 {
             return;
         }
-        let start = Probe::u64_or_0(task, offset!(task_start_boottime));
+        let start = Direct::u64(task, offset!(task_start_boottime));
         let last = tracked::namespaces(key, start);
+        let ways = Ways::of::<Direct>(task);
+        let parents = match parent {
+            Some(parent) => Ways::of::<Direct>(parent),
+            None => Ways::NONE,
+        };
         let mut noteworthy = true;
-        if last.is_none()
-            && nsproxy == Probe::u64_or_0(parent, offset!(task_nsproxy))
-            && record::depth(task) == record::depth(parent)
-            && record::user_namespace(task) == record::user_namespace(parent)
-        {
+        if last.is_none() && parents.are_those_of_child::<Direct>(&ways) {
             if setting!(all_processes) == 0 {
                 return;
             }
             noteworthy = false;
         }
-        let new = namespaces(task);
+        let mut flags = 0;
+        let new = ways.namespaces::<Direct>();
         let old = if let Some(last) = last {
             last
         } else if !noteworthy {
-            told.flags = event_flags::OLD_IS_PARENTS;
+            flags = event_flags::OLD_IS_PARENTS;
             new
-        } else {
-            let of_parent = Probe::u64_or_0(parent, offset!(task_nsproxy));
-            let parents = namespaces(parent);
-            // The parent may leave its nsproxy meanwhile, and that be freed and used again.
-            if of_parent != 0 && Probe::u64_or_0(parent, offset!(task_nsproxy)) == of_parent {
-                told.flags = event_flags::OLD_IS_PARENTS;
-                // Two that hold the same namespaces.
-                if parents == new {
-                    if setting!(all_processes) == 0 {
-                        return;
-                    }
-                    noteworthy = false;
+        } else if let Some(parents) = namespaces_held(parent, &parents) {
+            flags = event_flags::OLD_IS_PARENTS;
+            // Two that hold the same namespaces.
+            if parents == new {
+                if setting!(all_processes) == 0 {
+                    return;
                 }
-                parents
-            } else {
-                told.flags = event_flags::OLD_UNKNOWN;
-                new
+                noteworthy = false;
             }
+            parents
+        } else {
+            flags = event_flags::OLD_UNKNOWN;
+            new
         };
         if noteworthy {
             tracked::insert(key, &Tracked { start_boottime_ns: start, namespaces: new });
         }
-        told.send(&old, &new);
+        let told = Told { event: Event::Exec, task, leader: task, ways, other: parent, exit_code: 0, flags };
+        told.send::<Direct>(&old, &new);
+    }
+}
+
+/// The namespaces of another task, which may leave its nsproxy meanwhile, and that be freed and used again: then none.
+#[inline(always)]
+unsafe fn namespaces_held(task: Option<Pointer>, ways: &Ways) -> Option<Inodes> {
+    // SAFETY: a field of `task_struct`.
+    unsafe {
+        let (task, before) = (task?, ways.nsproxy?);
+        let read = ways.namespaces::<Direct>();
+        (Direct::pointer(task, offset!(task_nsproxy)) == Some(before)).then_some(read)
     }
 }
 
@@ -201,11 +174,7 @@ pub unsafe fn exit(context: *const u64) {
             return;
         }
         let Some(leader) = Direct::pointer(task, offset!(task_group_leader)) else { return };
-        let key = if offset!(reader_level) == 0 {
-            Direct::u32(task, offset!(task_tgid))
-        } else {
-            pid::seen(Probe::u64(leader, offset!(task_thread_pid)))
-        };
+        let key = key::<Direct>(leader);
         if key == 0 {
             return;
         }
@@ -224,13 +193,15 @@ pub unsafe fn exit(context: *const u64) {
                 return;
             }
         }
-        let (task, leader, signal) = (task.as_ptr() as u64, leader.as_ptr() as u64, signal.as_ptr() as u64);
-        let exit_code = if Probe::u32_or_0(signal, offset!(signal_flags)) & SIGNAL_GROUP_EXIT != 0 {
-            Probe::u32_or_0(signal, offset!(signal_group_exit_code))
+        let exit_code = if Direct::u32(signal, offset!(signal_flags)) & SIGNAL_GROUP_EXIT != 0 {
+            Direct::u32(signal, offset!(signal_group_exit_code))
         } else {
-            Probe::u32_or_0(leader, offset!(task_exit_code))
+            Direct::u32(leader, offset!(task_exit_code))
         };
-        let told = Told { event: Event::Exit, task, leader, other: 0, exit_code, flags: 0 };
-        told.send(&namespaces(task), &record::NONE);
+        // The main thread may have gone before, and left its nsproxy; the rest is one for all threads.
+        let ways =
+            Ways { nsproxy: Direct::pointer(task, offset!(task_nsproxy)), ..Ways::of::<Direct>(leader) };
+        let told = Told { event: Event::Exit, task, leader, ways, other: None, exit_code, flags: 0 };
+        told.send::<Direct>(&ways.namespaces::<Direct>(), &record::NONE);
     }
 }

@@ -2,14 +2,14 @@
 
 use core::ptr::write_volatile;
 
-use aya_ebpf::helpers::generated::{bpf_ktime_get_boot_ns, bpf_probe_read_kernel, bpf_probe_read_kernel_str};
+use aya_ebpf::helpers::generated::{bpf_ktime_get_boot_ns, bpf_probe_read_kernel_str};
 use inspector_common::{ABI, EVENT_NAME_LEN, Event, EventRecord, Inodes, MISSING, event_flags, kind};
 
 use super::ring;
 use crate::{
     cgroup,
-    memory::{Pointer, Probe, offset},
-    pid,
+    memory::{Memory, Pointer, Probe, offset},
+    pid::{self, Innermost},
     task::PF_KTHREAD,
 };
 
@@ -38,104 +38,134 @@ pub const NONE: Inodes = Inodes {
     time_for_children: 0,
 };
 
-/// What is told. Tasks are addresses of `task_struct`.
+/// What is told.
 #[derive(Clone, Copy)]
 pub struct Told {
     pub event: Event,
     /// Who it happens to.
-    pub task: u64,
+    pub task: Pointer,
     /// The main thread of its process.
-    pub leader: u64,
-    /// The caller of a fork, the parent of who calls exec; else 0.
-    pub other: u64,
+    pub leader: Pointer,
+    /// What leads to the namespaces, numbers and owner of who is told of.
+    pub ways: Ways,
+    /// The caller of a fork, the parent of who calls exec.
+    pub other: Option<Pointer>,
     pub exit_code: u32,
     /// Bits of [`event_flags`], so far.
     pub flags: u32,
 }
 
 impl Told {
-    /// The thread group's id, as the reader sees it; 0 if it does not.
-    #[inline(always)]
-    pub unsafe fn key(&self) -> u32 {
-        // SAFETY: fields of `task_struct`.
-        unsafe { pid::seen(thread_pid(self.leader)) }
-    }
-
     /// Writes the record.
     ///
     /// # Safety
     ///
-    /// The tasks are such, and exist.
+    /// The tasks are such, by this way of reading, and exist.
     #[inline(always)]
-    pub unsafe fn send(&self, old: &Inodes, new: &Inodes) {
-        let Some(mut entry) = ring::reserve(self.event) else { return };
-        let record = entry.as_mut_ptr();
+    pub unsafe fn send<M: Memory>(&self, old: &Inodes, new: &Inodes) {
+        let Some(mut room) = ring::reserve(self.event) else { return };
+        let record = room.record();
         // SAFETY: room for a record, which what is written to leaves no byte of unwritten but those of the name past its
         // end; and fields of `task_struct`, `pid`, `cred` and `user_namespace`. An exit is told of its main thread, which
         // has all of this still, whichever thread goes last.
         unsafe {
-            let Self { event, task, leader, other, exit_code, mut flags } = *self;
+            let Self { event, task, leader, ways, other, exit_code, mut flags } = *self;
             let told = if matches!(event, Event::Exit) { leader } else { task };
+            let start = M::u64(told, offset!(task_start_boottime));
             put!(record.header.kind, kind::EVENT);
             put!(record.header.abi, ABI);
             put!(record.header.length, size_of::<EventRecord>() as u32);
-            put!(record.boottime_ns, bpf_ktime_get_boot_ns());
-            put!(record.start_boottime_ns, Probe::u64_or_0(told, offset!(task_start_boottime)));
-            put!(record.process_start_boottime_ns, Probe::u64_or_0(leader, offset!(task_start_boottime)));
+            // A task begins when it is made: that clock was read already.
+            let now = if matches!(event, Event::Fork) { start } else { bpf_ktime_get_boot_ns() };
+            put!(record.boottime_ns, now);
+            put!(record.start_boottime_ns, start);
+            put!(record.process_start_boottime_ns, M::u64(leader, offset!(task_start_boottime)));
             put!(record.event, event as u32);
             put!(record.exit_code, exit_code);
 
-            let number = thread_pid(told);
-            let (level, inside, _) = pid::innermost_numbers(number);
+            let Innermost { level, number: inside, .. } = innermost::<M>(ways.pid);
             put!(record.level, level);
             put!(record.pid_inside, inside);
-            put!(record.pid, pid::seen(number));
-            put!(record.tgid, pid::seen(thread_pid(leader)));
+            put!(record.pid, number::<M>(told, offset!(task_pid)));
+            put!(record.tgid, number::<M>(leader, offset!(task_tgid)));
             if inside == 1 {
                 flags |= event_flags::PID_NAMESPACE_INIT;
             }
-            if Probe::u32_or_0(told, offset!(task_flags)) & PF_KTHREAD != 0 {
+            if M::u32(told, offset!(task_flags)) & PF_KTHREAD != 0 {
                 flags |= event_flags::KERNEL_THREAD;
             }
 
-            let other_leader = Probe::u64_or_0(other, offset!(task_group_leader));
-            put!(record.other_pid, pid::seen(thread_pid(other)));
-            put!(record.other_tgid, pid::seen(thread_pid(other_leader)));
-            let other_start = Probe::u64_or_0(other_leader, offset!(task_start_boottime));
+            let (mut other_pid, mut other_tgid, mut other_start) = (0, 0, 0);
+            if let Some(other) = other {
+                other_pid = number::<M>(other, offset!(task_pid));
+                if let Some(leader) = M::pointer(other, offset!(task_group_leader)) {
+                    other_tgid = number::<M>(leader, offset!(task_tgid));
+                    other_start = M::u64(leader, offset!(task_start_boottime));
+                }
+            }
+            put!(record.other_pid, other_pid);
+            put!(record.other_tgid, other_tgid);
             put!(record.other_start_boottime_ns, other_start);
 
-            let cred = Probe::u64_or_0(told, offset!(task_real_cred));
-            put!(record.uid, Probe::u32_or_0(cred, offset!(cred_uid)));
-            let user = Probe::u64_or_0(cred, offset!(cred_user_ns));
-            put!(record.user_namespace_owner, Probe::u32_or_0(user, offset!(user_owner)));
+            let (mut uid, mut owner) = (0, 0);
+            if let Some(cred) = ways.cred {
+                uid = M::u32(cred, offset!(cred_uid));
+                if let Some(user) = M::pointer(cred, offset!(cred_user_ns)) {
+                    owner = M::u32(user, offset!(user_owner));
+                }
+            }
+            put!(record.uid, uid);
+            put!(record.user_namespace_owner, owner);
 
             put!(record.old, old, mnt uts ipc pid net user cgroup time pid_for_children time_for_children);
             put!(record.new, new, mnt uts ipc pid net user cgroup time pid_for_children time_for_children);
-            let comm = told.wrapping_add(offset!(task_comm).into());
-            bpf_probe_read_kernel((&raw mut (*record).comm).cast(), 16, comm as *const _);
-            flags |= cgroups(record, task);
+            let comm = offset!(task_comm);
+            // 16 bytes in two halves, as the kernel has them; at a place that is aligned for them.
+            let halves = (&raw mut (*record).comm).cast::<u64>();
+            write_volatile(halves, M::u64(told, comm));
+            write_volatile(halves.add(1), M::u64(told, comm + 8));
+            flags |= cgroups::<M>(record, task);
             put!(record.flags, flags);
         }
-        ring::submit(entry);
+        room.submit();
     }
+}
+
+/// The thread group's id, as the reader sees it; 0 if it does not.
+///
+/// # Safety
+///
+/// The main thread of a process, by this way of reading.
+#[inline(always)]
+pub unsafe fn key<M: Memory>(leader: Pointer) -> u32 {
+    // SAFETY: the caller's.
+    unsafe { number::<M>(leader, offset!(task_tgid)) }
+}
+
+/// A task's id, as the reader sees it; 0 if it does not. In the initial namespace that is what `field` holds.
+#[inline(always)]
+unsafe fn number<M: Memory>(task: Pointer, field: u32) -> u32 {
+    if offset!(reader_level) == 0 {
+        // SAFETY: a field of `task_struct`.
+        return unsafe { M::u32(task, field) };
+    }
+    // SAFETY: a field of `task_struct`, and a `struct pid`.
+    unsafe { pid::seen(Probe::u64(task, offset!(task_thread_pid))) }
 }
 
 /// Fills in the cgroups, and the name of one. Gives bits of [`event_flags`].
 #[inline(always)]
-unsafe fn cgroups(record: *mut EventRecord, task: u64) -> u32 {
+unsafe fn cgroups<M: Memory>(record: *mut EventRecord, task: Pointer) -> u32 {
     /// Without the NUL.
     const LONGEST: u32 = EVENT_NAME_LEN as u32 - 1;
     // SAFETY: room for a record; a `task_struct`; and the helper checks the address of the name, and puts a NUL within its
     // room.
     unsafe {
-        let (v2, pids) = match Pointer::new(task as *mut u8) {
-            Some(task) => cgroup::of_task(task),
-            None => (None, None),
-        };
-        put!(record.cgroup_v2, cgroup::id(v2));
-        put!(record.cgroup_pids, cgroup::id(pids));
+        let (v2, pids) = cgroup::of_task::<M>(task);
+        put!(record.cgroup_v2, cgroup::id::<M>(v2));
+        put!(record.cgroup_pids, cgroup::id::<M>(pids));
         let of_pids = cgroup::is_below_root(pids);
-        let name = cgroup::name(if of_pids { pids } else { v2 });
+        let name = if of_pids { cgroup::name::<M>(pids) } else { cgroup::name::<M>(v2) };
         let room = (&raw mut (*record).cgroup_name).cast();
         let copied = bpf_probe_read_kernel_str(room, EVENT_NAME_LEN as u32, name as *const _);
         // Negative where there is none.
@@ -153,66 +183,113 @@ unsafe fn cgroups(record: *mut EventRecord, task: u64) -> u32 {
     }
 }
 
-/// The address of a task's `struct pid`.
 #[inline(always)]
-unsafe fn thread_pid(task: u64) -> u64 {
-    // SAFETY: a field of `task_struct`.
-    unsafe { Probe::u64_or_0(task, offset!(task_thread_pid)) }
+unsafe fn innermost<M: Memory>(pid: Option<Pointer>) -> Innermost {
+    match pid {
+        // SAFETY: a `struct pid`, by this way of reading.
+        Some(pid) => unsafe { pid::innermost::<M>(pid) },
+        None => Innermost::default(),
+    }
 }
 
-/// The depth of a task's PID namespace.
+/// What leads to the namespaces of a task.
 ///
-/// # Safety
-///
-/// A task, or 0.
-#[inline(always)]
-pub unsafe fn depth(task: u64) -> u32 {
-    // SAFETY: a field of `pid`.
-    unsafe { Probe::u32_or_0(thread_pid(task), offset!(pid_level)) }
+/// Each is loaded once: where a pointer is loaded from one that the verifier trusts, it looks for the names of its safe
+/// kinds among all of the kernel's types.
+#[derive(Clone, Copy)]
+pub struct Ways {
+    pub nsproxy: Option<Pointer>,
+    pub pid: Option<Pointer>,
+    pub cred: Option<Pointer>,
 }
 
-/// The address of a task's user namespace.
-///
-/// # Safety
-///
-/// A task, or 0.
-#[inline(always)]
-pub unsafe fn user_namespace(task: u64) -> u64 {
-    // SAFETY: fields of `task_struct` and `cred`.
-    unsafe { Probe::u64_or_0(Probe::u64_or_0(task, offset!(task_real_cred)), offset!(cred_user_ns)) }
-}
+impl Ways {
+    /// Those of nobody.
+    pub const NONE: Self = Self { nsproxy: None, pid: None, cred: None };
 
-/// The namespaces of a task.
-///
-/// # Safety
-///
-/// A task, or 0.
-#[inline(always)]
-pub unsafe fn namespaces(task: u64) -> Inodes {
-    // SAFETY: fields of `task_struct`, `nsproxy`, `pid`, and of each sort of namespace.
-    unsafe {
-        let nsproxy = Probe::u64_or_0(task, offset!(task_nsproxy));
-        macro_rules! inode {
-            ($pointer:ident, $inum:ident) => {
-                if offset!($pointer) == MISSING {
-                    0
-                } else {
-                    Probe::u32_or_0(Probe::u64_or_0(nsproxy, offset!($pointer)), offset!($inum))
-                }
-            };
+    /// Those of a task.
+    ///
+    /// # Safety
+    ///
+    /// A task, by this way of reading.
+    #[inline(always)]
+    pub unsafe fn of<M: Memory>(task: Pointer) -> Self {
+        // SAFETY: fields of `task_struct`.
+        unsafe {
+            Self {
+                nsproxy: M::pointer(task, offset!(task_nsproxy)),
+                pid: M::pointer(task, offset!(task_thread_pid)),
+                cred: M::pointer(task, offset!(task_real_cred)),
+            }
         }
-        let (_, _, pid) = pid::innermost_numbers(thread_pid(task));
-        Inodes {
-            mnt: inode!(nsproxy_mnt, mnt_inum),
-            uts: inode!(nsproxy_uts, uts_inum),
-            ipc: inode!(nsproxy_ipc, ipc_inum),
-            pid,
-            net: inode!(nsproxy_net, net_inum),
-            user: Probe::u32_or_0(user_namespace(task), offset!(user_inum)),
-            cgroup: inode!(nsproxy_cgroup, cgroup_inum),
-            time: inode!(nsproxy_time, time_inum),
-            pid_for_children: inode!(nsproxy_pid_for_children, pid_inum),
-            time_for_children: inode!(nsproxy_time_for_children, time_inum),
+    }
+
+    #[inline(always)]
+    unsafe fn user<M: Memory>(&self) -> Option<Pointer> {
+        match self.cred {
+            // SAFETY: a field of `cred`.
+            Some(cred) => unsafe { M::pointer(cred, offset!(cred_user_ns)) },
+            None => None,
+        }
+    }
+
+    /// Whether a child has all namespaces of who made it, and makes children where that does.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::of`].
+    #[inline(always)]
+    pub unsafe fn are_those_of_child<M: Memory>(&self, child: &Self) -> bool {
+        if self.nsproxy != child.nsproxy {
+            return false;
+        }
+        // Nobody can be born but into the PID namespace of who made it or one below, so the depth tells.
+        let depth = |ways: &Self| match ways.pid {
+            // SAFETY: a field of `pid`.
+            Some(pid) => unsafe { M::u32(pid, offset!(pid_level)) },
+            None => 0,
+        };
+        // SAFETY: the caller's.
+        depth(self) == depth(child) && unsafe { self.user::<M>() == child.user::<M>() }
+    }
+
+    /// The namespaces.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::of`].
+    #[inline(always)]
+    pub unsafe fn namespaces<M: Memory>(&self) -> Inodes {
+        // SAFETY: fields of `nsproxy`, and of each sort of namespace.
+        unsafe {
+            macro_rules! inode {
+                ($pointer:ident, $inum:ident) => {
+                    match self.nsproxy {
+                        Some(nsproxy) if offset!($pointer) != MISSING => {
+                            match M::pointer(nsproxy, offset!($pointer)) {
+                                Some(namespace) => M::u32(namespace, offset!($inum)),
+                                None => 0,
+                            }
+                        }
+                        _ => 0,
+                    }
+                };
+            }
+            Inodes {
+                mnt: inode!(nsproxy_mnt, mnt_inum),
+                uts: inode!(nsproxy_uts, uts_inum),
+                ipc: inode!(nsproxy_ipc, ipc_inum),
+                pid: innermost::<M>(self.pid).inode,
+                net: inode!(nsproxy_net, net_inum),
+                user: match self.user::<M>() {
+                    Some(user) => M::u32(user, offset!(user_inum)),
+                    None => 0,
+                },
+                cgroup: inode!(nsproxy_cgroup, cgroup_inum),
+                time: inode!(nsproxy_time, time_inum),
+                pid_for_children: inode!(nsproxy_pid_for_children, pid_inum),
+                time_for_children: inode!(nsproxy_time_for_children, time_inum),
+            }
         }
     }
 }

@@ -8,7 +8,7 @@
 use aya_ebpf::{helpers::bpf_get_current_task, macros::map, maps::LruHashMap};
 use inspector_common::{Event, Inodes, Tracked, event_flags};
 
-use super::record::{Told, namespaces};
+use super::record::{Told, Ways, key};
 use super::{argument, setting, tracked};
 use crate::memory::{Direct, Memory as _, Pointer, Probe, offset};
 
@@ -98,45 +98,54 @@ pub unsafe fn exit(context: *const u64) {
     }
 }
 
+/// The task that runs. Linux 5.10 does not give it with its type.
+#[inline(always)]
+fn current() -> Option<Pointer> {
+    // SAFETY: no arguments.
+    Pointer::new(unsafe { bpf_get_current_task() } as *mut u8)
+}
+
 /// Notes the namespaces of the task that runs.
 #[inline(always)]
 unsafe fn before() {
+    let Some(task) = current() else { return };
     // SAFETY: the task that runs.
     unsafe {
-        let task = bpf_get_current_task();
         // A failure is told as such: what was before is not known.
-        let _ = BEFORE.insert(&task, &namespaces(task), 0);
+        let _ = BEFORE.insert(&(task.as_ptr() as u64), &Ways::of::<Probe>(task).namespaces::<Probe>(), 0);
     }
 }
 
 /// Tells of it if the namespaces of the task that runs have changed.
 #[inline(always)]
 unsafe fn after(event: Event, result: u64) {
+    let Some(task) = current() else { return };
     // SAFETY: the task that runs.
     unsafe {
-        let task = bpf_get_current_task();
-        let before = BEFORE.get(&task).copied();
-        let _ = BEFORE.remove(&task);
+        let address = task.as_ptr() as u64;
+        let before = BEFORE.get(&address).copied();
+        let _ = BEFORE.remove(&address);
         if result != 0 {
             return;
         }
-        let new = namespaces(task);
+        let ways = Ways::of::<Probe>(task);
+        let new = ways.namespaces::<Probe>();
         let (old, flags) = match before {
             Some(old) if old == new => return,
             Some(old) => (old, 0),
             None => (new, event_flags::OLD_UNKNOWN),
         };
-        let leader = Probe::u64_or_0(task, offset!(task_group_leader));
-        let told = Told { event, task, leader, other: 0, exit_code: 0, flags };
-        let key = told.key();
+        let Some(leader) = Probe::pointer(task, offset!(task_group_leader)) else { return };
+        let key = key::<Probe>(leader);
         if key == 0 {
             return;
         }
         // A thread that goes elsewhere, as those of network plugins do, does not take its process along.
         if task == leader {
-            let start_boottime_ns = Probe::u64_or_0(leader, offset!(task_start_boottime));
+            let start_boottime_ns = Probe::u64(leader, offset!(task_start_boottime));
             tracked::insert(key, &Tracked { start_boottime_ns, namespaces: new });
         }
-        told.send(&old, &new);
+        let told = Told { event, task, leader, ways, other: None, exit_code: 0, flags };
+        told.send::<Probe>(&old, &new);
     }
 }

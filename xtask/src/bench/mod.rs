@@ -9,12 +9,14 @@ use anyhow::{Context as _, Result};
 
 use crate::sh;
 
+mod events;
 mod judgement;
 mod measure;
 mod population;
 mod rows;
 mod snapshot;
 
+pub use events::{Deed, Limit, Part, events, members as event_members, workload as event_workload};
 pub use judgement::judgement;
 pub use measure::measure;
 pub use population::{Size, run as population};

@@ -139,6 +139,7 @@ pub fn resolve(btf: &Btf<'_>, reader_level: Option<u32>) -> Result<(Layout, Vec<
 /// Resolves what the event programs need besides.
 pub fn add_events(btf: &Btf<'_>, layout: &mut Layout) -> Result<(), LayoutError> {
     let need = |structure, field, expected| need(btf, structure, field, expected);
+    layout.task_pid = need("task_struct", "pid", NUMBER)?;
     layout.task_tgid = need("task_struct", "tgid", NUMBER)?;
     layout.task_exit_code = need("task_struct", "exit_code", NUMBER)?;
     layout.signal_live = need("signal_struct", "live.counter", NUMBER)?;

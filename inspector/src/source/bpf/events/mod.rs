@@ -11,6 +11,7 @@
 mod attach;
 mod counts;
 mod decode;
+mod slots;
 
 use std::fs;
 use std::mem;
@@ -24,6 +25,7 @@ use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
 
 use self::attach::{Attached, Kernel};
+use self::slots::Slots;
 use super::error::{BpfError, classify};
 use super::program::{Programs, Wanted};
 use super::{load, object, preconditions};
@@ -91,6 +93,7 @@ pub struct EventReader {
     attached: Attached,
     ring: RingBuf<MapData>,
     tracked: HashMap<MapData, u32, TrackedWords>,
+    slots: Slots,
     counters: PerCpuArray<MapData, u64>,
     epoll: OwnedFd,
     /// Between two looks, at most; where the kernel wakes at once there is none.
@@ -147,12 +150,15 @@ impl EventReader {
         let unusable = |error: MapError| classify(&error);
         let ring = RingBuf::try_from(Map::RingBuf(programs.take_map("EVENTS")?)).map_err(unusable)?;
         let tracked = HashMap::try_from(Map::HashMap(programs.take_map("TRACKED")?)).map_err(unusable)?;
+        let slots = Slots::map(programs.take_map("TRACKED_SLOTS")?)
+            .map_err(|error| BpfError::Events(error.into()))?;
         let counters = Map::PerCpuArray(programs.take_map("COUNTERS")?);
         let (epoll, tick) = watch(&ring, config.wake).map_err(|error| BpfError::Events(error.into()))?;
         Ok(Self {
             attached,
             ring,
             tracked,
+            slots,
             counters: PerCpuArray::try_from(counters).map_err(unusable)?,
             epoll,
             tick,
@@ -246,7 +252,13 @@ impl EventReader {
         /// What the kernel side noted of a process is newer.
         const NOEXIST: u64 = 1;
         for task in tasks.into_iter().filter(|task| task.is_leader()) {
-            match self.tracked.insert(task.tgid, tracked_words(task), NOEXIST) {
+            // Before it is there: the kernel side looks only for who is counted.
+            self.slots.add(task.tgid);
+            let inserted = self.tracked.insert(task.tgid, tracked_words(task), NOEXIST);
+            if inserted.is_err() {
+                self.slots.subtract(task.tgid);
+            }
+            match inserted {
                 Ok(()) => {}
                 Err(MapError::SyscallError(error)) => match Errno::from_io_error(&error.io_error) {
                     Some(Errno::EXIST) => {}
