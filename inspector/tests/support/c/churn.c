@@ -4,12 +4,16 @@
 //   churn cycle KIND TIMES         a namespace of this kind made and gone again, so many times
 //   churn restart TIMES EVERY_US   an init and a member in namespaces of their own, ended and begun again
 //   churn forks PER_SECOND         plain children, until it is ended
+//   churn pair FLAGS               a parent and its child in new namespaces, by clone's flags for these; prints the parent
+//   churn single FLAGS             the same without the child
+//   churn join PID                 goes into the network of that process, and stays
+//   churn hop PID MILLISECONDS     threads that do so and come back, or end there, or do the same in a network of their own
 //
-// Says "ready", waits for a line, does it, says "quiet" and how much it did, and waits for its input's end. Everything that
-// it made is gone then.
+// Says "ready", waits for a line, does it, says "quiet", and waits for its input's end. Everything that it made is gone then.
 
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -18,6 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -74,6 +79,9 @@ static void *hop(void *flags) {
 }
 
 static void obey(int in, int out, char *self) {
+  // Its dead are nobody's to wait for. A zombie that stays would keep the end of a PID namespace waiting that it was born
+  // into, and that of the init there with it.
+  signal(SIGCHLD, SIG_IGN);
   struct order order;
   for (;;) {
     ssize_t got = read(in, &order, sizeof order);
@@ -94,6 +102,7 @@ static void obey(int in, int out, char *self) {
     case 'f': {
       // A child that does nothing, and ends with its parent.
       if (make(0) == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
         close(in);
         close(out);
         for (;;) pause();
@@ -125,6 +134,8 @@ static void begin(struct slot *slot, int flags) {
   int orders[2], dones[2];
   if (pipe(orders) || pipe(dones)) fail("pipe");
   pid_t pid = make(flags);
+  // The kernel takes dead network namespaces apart in its own time, and may have no room until then.
+  if (pid < 0) pid = make(0);
   if (pid < 0) fail("clone");
   if (pid == 0) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -144,17 +155,26 @@ static void begin(struct slot *slot, int flags) {
   *slot = (struct slot){pid, orders[1], dones[0]};
 }
 
-static void reap(void) {
-  while (waitpid(-1, NULL, WNOHANG) > 0) {
+static void close_slot(pid_t pid) {
+  for (int i = 0; i < SLOTS; i++) {
+    if (slots[i].pid != pid) continue;
+    close(slots[i].order);
+    close(slots[i].done);
+    slots[i].pid = 0;
   }
 }
 
+static void reap(void) {
+  pid_t pid;
+  while ((pid = waitpid(-1, NULL, WNOHANG)) > 0) close_slot(pid);
+}
+
+// Whoever else dies meanwhile is reaped, too: the end of the init of a PID namespace waits for all that are in it, and the
+// orphans among them are this process's.
 static void end(struct slot *slot) {
-  kill(slot->pid, SIGKILL);
-  waitpid(slot->pid, NULL, 0);
-  close(slot->order);
-  close(slot->done);
-  slot->pid = 0;
+  pid_t wanted = slot->pid, pid;
+  kill(wanted, SIGKILL);
+  while (slot->pid == wanted && (pid = waitpid(-1, NULL, 0)) > 0) close_slot(pid);
 }
 
 static int tell(struct slot *slot, struct order order) {
@@ -266,6 +286,54 @@ static void forks(unsigned long per_second) {
   }
 }
 
+static pid_t keep(int flags, int with_child) {
+  pid_t pid = make(flags);
+  if (pid < 0) fail("clone");
+  if (pid == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (with_child && make(0) == 0) prctl(PR_SET_PDEATHSIG, SIGKILL);
+    for (;;) pause();
+  }
+  return pid;
+}
+
+static void join(pid_t pid) {
+  int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+  if (pidfd < 0 || setns(pidfd, CLONE_NEWNET) != 0) fail("setns");
+  close(pidfd);
+}
+
+static pid_t hop_to;
+static unsigned long hop_us;
+
+static void *there(void *back) {
+  int home = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+  if (home < 0) fail("open");
+  if (hop_to) {
+    join(hop_to);
+  } else if (unshare(CLONE_NEWNET) != 0) {
+    fail("unshare");
+  }
+  // What a plug-in is there for.
+  int link = socket(AF_INET, SOCK_DGRAM, 0);
+  if (link < 0) fail("socket");
+  rest(hop_us);
+  close(link);
+  if (back && setns(home, CLONE_NEWNET) != 0) fail("setns");
+  close(home);
+  return NULL;
+}
+
+static void hops(pid_t pid, unsigned long milliseconds) {
+  hop_us = milliseconds * 1000;
+  for (int i = 0; i < 4; i++) {
+    hop_to = i & 1 ? pid : 0;
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, there, i & 2 ? &hop_to : NULL)) fail("pthread_create");
+    pthread_join(thread, NULL);
+  }
+}
+
 int main(int argc, char **argv) {
   if (argc == 4 && strcmp(argv[1], "obey") == 0) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -293,6 +361,12 @@ int main(int argc, char **argv) {
     restart(strtoul(argv[2], NULL, 0), number);
   } else if (strcmp(argv[1], "forks") == 0) {
     forks(number);
+  } else if (strcmp(argv[1], "pair") == 0 || strcmp(argv[1], "single") == 0) {
+    printf("%d\n", keep((int)number, argv[1][0] == 'p'));
+  } else if (strcmp(argv[1], "join") == 0) {
+    join((pid_t)number);
+  } else if (strcmp(argv[1], "hop") == 0) {
+    hops((pid_t)strtoul(argv[2], NULL, 0), number);
   }
   puts("quiet");
   fflush(stdout);
