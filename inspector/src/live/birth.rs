@@ -1,7 +1,7 @@
 //! Containers that begin: what happens in a cgroup that is named for a container nobody knows yet is kept back until a look
 //! knows it, so that it is told by its name. Some are over by then.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::moment::Moment;
 use crate::observation::{EventKind, KernelEvent, Observation, RuntimeState};
@@ -70,23 +70,42 @@ pub(super) fn container_id(event: &KernelEvent) -> Option<String> {
 pub(super) struct Lived<'e> {
     /// What happened up to its end.
     pub events: Vec<KernelEvent>,
-    end: &'e KernelEvent,
+    /// Its end.
+    pub end: &'e KernelEvent,
     known: &'e Observation,
 }
 
-/// What is to be told of a container that is over: `None` where it lives, or nothing tells of its end.
-pub(super) fn while_it_lived<'e>(events: &'e [KernelEvent], known: &'e Observation) -> Option<Lived<'e>> {
-    let key = |event: &KernelEvent| (event.tgid, event.process_start_boottime_ns);
-    let ended = |process| events.iter().any(|it| it.kind == EventKind::Exit && key(it) == process);
-    // The runtime's own stages end before it; whoever has not ended lives.
-    if events.iter().any(|it| it.kind != EventKind::Exit && !ended(key(it))) {
-        return None;
+/// What was kept back, taken apart: the lives that are over, and what belongs to one that is not. A container that is
+/// restarted may have had several.
+pub(super) fn lives<'e>(
+    events: &'e [KernelEvent],
+    known: &'e Observation,
+) -> (Vec<Lived<'e>>, &'e [KernelEvent]) {
+    let (mut lives, mut rest) = (Vec::new(), events);
+    let mut living: BTreeSet<(u32, u64)> = BTreeSet::new();
+    let mut from = 0;
+    for (at, event) in events.iter().enumerate() {
+        let process = (event.tgid, event.process_start_boottime_ns);
+        if event.kind != EventKind::Exit {
+            living.insert(process);
+            continue;
+        }
+        // The runtime's own stages end before it: with the last of all that were told of, it is over.
+        if !living.remove(&process) || !living.is_empty() {
+            continue;
+        }
+        let life = &events[from..=at];
+        let exits = || life.iter().filter(|it| it.kind == EventKind::Exit);
+        let end = exits().rfind(|it| it.pid_namespace_init).unwrap_or(event);
+        let is_end = |it: &KernelEvent| {
+            it.kind == EventKind::Exit
+                && (it.tgid, it.process_start_boottime_ns) == (end.tgid, end.process_start_boottime_ns)
+        };
+        let before = life.iter().filter(|it| !is_end(it)).cloned().collect();
+        lives.push(Lived { events: before, end, known });
+        (from, rest) = (at + 1, &events[at + 1..]);
     }
-    let exits = || events.iter().filter(|it| it.kind == EventKind::Exit);
-    let end = exits().rfind(|it| it.pid_namespace_init).or_else(|| exits().next_back())?;
-    let mut rest: Vec<KernelEvent> = events.to_vec();
-    rest.retain(|it| !(it.kind == EventKind::Exit && key(it) == key(end)));
-    Some(Lived { events: rest, end, known })
+    (lives, rest)
 }
 
 impl Lived<'_> {

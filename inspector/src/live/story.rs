@@ -7,7 +7,7 @@ use super::lineage::Lineage;
 use super::moment::{Containers, Incarnation, Moment, Running};
 use super::namespaces::{self, Census};
 use super::{Ends, exits};
-use crate::observation::{Inodes, Origin, ProcessKey, Task};
+use crate::observation::{Inodes, KernelEvent, Origin, ProcessKey, Task};
 use crate::state::facts::Foreign;
 use crate::view::{
     API_VERSION, Container, Event, EventProcess, EventTier, EventType, Finding, Named, Pod, State,
@@ -25,6 +25,8 @@ pub(super) struct Story<'a> {
     pub lineage: &'a Lineage,
     /// Where processes came from that no look has seen before they moved.
     pub origins: &'a HashMap<ProcessKey, Inodes>,
+    /// What the kernel told, where that is what happened between these moments.
+    pub calls: &'a [KernelEvent],
     /// How processes ended.
     pub ends: &'a Ends,
     /// How it is seen what the kernel told.
@@ -85,9 +87,15 @@ impl<'a> Story<'a> {
                 container: Some(named(container)),
                 process: process.clone(),
                 message: format!("{what} {} started in pod {}", container.name, pod.name),
+                boottime_ns: process.as_ref().map_or(0, |it| it.start_boottime_ns),
                 ..draft(EventType::ContainerStarted)
             });
-            events.extend(namespaces::joined(self, pod, container, process));
+            // Who called `setns` is told of as such.
+            let moved =
+                self.next.init(container).is_some_and(|it| self.origins.contains_key(&self.next.key(it)));
+            if !moved || container.runtime.is_some() {
+                events.extend(namespaces::joined(self, pod, container, process));
+            }
         }
         events
     }

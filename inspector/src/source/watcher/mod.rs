@@ -19,7 +19,7 @@ const QUIET: Duration = Duration::from_millis(2);
 const PATIENCE: Duration = Duration::from_millis(6);
 
 /// The same where the init of a PID namespace has died, and the kernel is killing others with it.
-const DYING: Duration = Duration::from_millis(15);
+const DYING: Duration = Duration::from_millis(7);
 
 /// A runtime makes a container in many steps: so long nothing has to happen before everything is looked at, and so long
 /// that is waited for at most.
