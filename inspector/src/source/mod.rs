@@ -28,7 +28,7 @@ pub mod procfs;
 mod watcher;
 
 pub use collect::{CollectError, collect};
-pub use watcher::{Listening, Watcher};
+pub use watcher::{Listening, Tally, Watcher};
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};

@@ -98,6 +98,11 @@ impl Looker {
         self.looks.recv().await
     }
 
+    /// The look that is there already.
+    pub(super) fn try_next(&mut self) -> Option<Result<Look, CollectError>> {
+        self.looks.try_recv().ok()
+    }
+
     /// Something has happened.
     pub(super) fn ask(&self) {
         if let Some(ask) = &self.ask {

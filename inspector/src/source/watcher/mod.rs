@@ -35,17 +35,30 @@ pub struct Listening {
     pub all_processes: bool,
 }
 
+/// What came of what the kernel told: `emitted` is what was received and what was lost, once nothing is on its way any more.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Events that were handed on.
+    pub received: u64,
+    /// Events that were due, by the kernel's count when it was read last.
+    pub emitted: u64,
+    /// What did not arrive, by cause, and was handed on as that.
+    pub lost: BTreeMap<&'static str, u64>,
+}
+
 /// Watches a node. All of it ends when this is dropped.
 pub struct Watcher {
     looker: Looker,
     listener: Option<Listener>,
     by: Option<HeardBy>,
-    /// What was lost by when it was told last.
-    told_lost: BTreeMap<&'static str, u64>,
+    /// What was told so far.
+    tally: Tally,
     /// Something has happened: when everything is to be looked at, if nothing more does, and at the latest.
     look_at: Option<(Instant, Instant)>,
     /// A look that waits for what the kernel told before it.
     look: Option<Look>,
+    /// Up to when it is heard what the kernel told.
+    heard_ns: u64,
     /// The processes that die with the init of a PID namespace, of those whose death is told.
     bound: HashMap<u32, HashSet<(u32, u64)>>,
 }
@@ -77,9 +90,10 @@ impl Watcher {
             looker,
             listener,
             by,
-            told_lost: BTreeMap::new(),
+            tally: Tally::default(),
             look_at: None,
             look: None,
+            heard_ns: 0,
             bound: HashMap::new(),
         };
         watcher.track(&first.observation);
@@ -98,13 +112,35 @@ impl Watcher {
         self.by
     }
 
+    /// What came so far of what the kernel told.
+    #[must_use]
+    pub const fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
     /// Waits for what is next: what the kernel told before a look comes before that look.
     ///
     /// # Errors
     /// If nobody looks any more.
     pub async fn next(&mut self) -> Result<Input, CollectError> {
         loop {
-            if let Some(batch) = self.listener.as_mut().and_then(Listener::try_next) {
+            // However much is told, looks have their turn.
+            if self.look_at.is_some_and(|(calm, latest)| calm.min(latest) <= Instant::now()) {
+                self.look_at = None;
+                self.looker.ask();
+            }
+            if self.look.is_none()
+                && let Some(look) = self.looker.try_next()
+            {
+                match look {
+                    Ok(look) => self.look = Some(look),
+                    Err(error) => return Ok(blind(&error)),
+                }
+            }
+            let is_next = |look: &Look| look.observation.node.boottime_ns <= self.heard_ns;
+            if !self.look.as_ref().is_some_and(is_next)
+                && let Some(batch) = self.listener.as_mut().and_then(Listener::try_next)
+            {
                 return Ok(self.hear(batch).await);
             }
             if let Some(look) = self.look.take() {
@@ -135,10 +171,7 @@ impl Watcher {
                 },
                 look = self.looker.next() => match look {
                     Some(Ok(look)) => self.look = Some(look),
-                    Some(Err(error)) => {
-                        let why = error.to_string();
-                        return Ok(Input::Blind(Blind { boottime_ns: node::boottime_ns(), why }));
-                    }
+                    Some(Err(error)) => return Ok(blind(&error)),
                     None => {
                         let ended = std::io::Error::other("the looking thread has ended");
                         return Err(CollectError::Watch(ended));
@@ -182,16 +215,19 @@ impl Watcher {
     fn add(&mut self, batch: Batch, told: &mut Told) {
         for event in &batch.events {
             log::trace!("{event:?}");
+            self.heard_ns = self.heard_ns.max(event.boottime_ns);
         }
+        self.tally.received += batch.events.len() as u64;
+        self.tally.emitted = batch.counts.emitted();
         told.events.extend(batch.events);
         let all = lost(&batch.counts);
         for (cause, records) in &all {
-            let new = records.saturating_sub(self.told_lost.get(cause).copied().unwrap_or_default());
+            let new = records.saturating_sub(self.tally.lost.get(cause).copied().unwrap_or_default());
             if new > 0 {
                 *told.lost.entry((*cause).to_owned()).or_default() += new;
             }
         }
-        self.told_lost = all;
+        self.tally.lost = all;
     }
 
     /// Whether an init took others with it whose death is still to be told.
@@ -228,6 +264,11 @@ impl Watcher {
         self.bound.retain(|_, bound| bound.len() > 1);
         listener.track(tasks);
     }
+}
+
+/// That looking failed.
+fn blind(error: &CollectError) -> Input {
+    Input::Blind(Blind { boottime_ns: node::boottime_ns(), why: error.to_string() })
 }
 
 const fn heard_by(listener: &Listener) -> HeardBy {
