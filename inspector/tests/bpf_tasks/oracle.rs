@@ -10,16 +10,16 @@ use inspector::observation::{Kind, Task};
 #[derive(Debug, PartialEq, Eq)]
 pub struct Oracle {
     pub tgid: u32,
-    parent: u32,
+    pub parent: u32,
     comm: String,
     kernel_thread: bool,
-    start_ticks: u64,
-    state: char,
+    pub start_ticks: u64,
+    pub state: char,
     threads: u32,
     uid: u32,
     /// One for each PID namespace from the reader's to its own.
     numbers: Vec<u32>,
-    namespaces: BTreeMap<String, u32>,
+    pub namespaces: BTreeMap<String, u32>,
     owner: Option<u32>,
     cgroup: String,
 }
