@@ -17,6 +17,8 @@ mod moment;
 mod namespaces;
 mod patch;
 mod processes;
+#[cfg(test)]
+mod shuffles;
 mod story;
 #[cfg(test)]
 mod tests;
@@ -25,8 +27,8 @@ mod visits;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use crate::observation::{
-    Blind, EventKind, ExitStatus, HeardBy, Inodes, Input, KernelEvent, Look, Node, Observation, ProcessKey,
-    Told,
+    Blind, EventKind, ExitStatus, HeardBy, Inodes, Input, KernelEvent, Kind, Look, Node, Observation,
+    ProcessKey, Told,
 };
 use crate::view::{Event, EventTier, EventType, Lost};
 use birth::Births;
@@ -54,6 +56,16 @@ struct End {
     boottime_ns: u64,
 }
 
+/// What there is to know of some events, beyond where they leave the tasks.
+struct Noted {
+    /// Where processes came from.
+    origins: HashMap<ProcessKey, Inodes>,
+    /// The namespaces that were made.
+    made: Vec<(Kind, u32)>,
+    /// The word of those whose inode is another's already.
+    flashes: Vec<Event>,
+}
+
 /// How processes ended.
 type Ends = HashMap<ProcessKey, End>;
 
@@ -65,6 +77,8 @@ pub struct Engine {
     lineage: Lineage,
     /// What the kernel told that the last look may not have seen.
     log: VecDeque<KernelEvent>,
+    /// When the last look began: what happened before is in it.
+    seen_ns: u64,
     paths: Paths,
     ends: Ends,
     births: Births,
@@ -101,6 +115,7 @@ impl Engine {
             generations,
             lineage: Lineage::default(),
             log: VecDeque::new(),
+            seen_ns: since_boottime_ns,
             paths,
             ends: Ends::new(),
             births: Births::default(),
@@ -168,9 +183,10 @@ impl Engine {
         for birth in born {
             events.extend(self.birth(&birth.events, &observation));
         }
-        while self.log.front().is_some_and(|event| event.boottime_ns < span.since_ns) {
-            self.log.pop_front();
-        }
+        // Who has ended and is there still is on the way out: an init waits for the others of its PID namespace.
+        self.seen_ns = span.since_ns;
+        let moment = &observation;
+        self.log.retain(|event| event.boottime_ns >= span.since_ns || patch::is_leaving(event, moment));
         let held = &self.births;
         patch::patch(&mut observation, self.log.iter().filter(|it| !held.holds(it)), &self.paths);
         // A patch is of what the kernel told: by the time of the look, unless that is later.
@@ -228,7 +244,7 @@ impl Engine {
 
     /// What the kernel told, applied to the last moment.
     fn apply(&mut self, events: &[KernelEvent]) -> Vec<Event> {
-        let mut out = self.follow(events, |_| {});
+        let mut out = self.follow(events, self.seen_ns, |_| {});
         out.extend(self.visits.see(events, &self.last, &self.generations, tier(self.by)));
         out
     }
@@ -239,31 +255,42 @@ impl Engine {
         let mut out = Vec::new();
         for life in lives {
             let declare = |then: &mut Observation| life.declare(then);
-            out.extend(self.follow(&life.events, declare));
-            out.extend(self.follow(std::slice::from_ref(life.end), |_| {}));
+            out.extend(self.follow(&life.events, 0, declare));
+            out.extend(self.follow(std::slice::from_ref(life.end), 0, |_| {}));
         }
         // Of one that lives a look shows the rest. Only who made what is still to be noted.
-        out.extend(self.note(alive).1);
+        out.extend(self.note(alive).flashes);
         out
     }
 
-    /// The moment after these events, which may be over by now. `declare` says what runtimes say of it.
-    fn follow(&mut self, events: &[KernelEvent], declare: impl FnOnce(&mut Observation)) -> Vec<Event> {
+    /// The moment after these events, which may be over by now. `declare` says what runtimes say of it. What happened before
+    /// `seen_ns` is known better already: it would bring back who is gone.
+    fn follow(
+        &mut self,
+        events: &[KernelEvent],
+        seen_ns: u64,
+        declare: impl FnOnce(&mut Observation),
+    ) -> Vec<Event> {
         let mut observation = self.last.observation.clone();
-        let (origins, mut out) = self.note(events);
-        patch::patch(&mut observation, events, &self.paths);
+        let Noted { origins, made, flashes: mut out } = self.note(events);
+        let is_news = |it: &&KernelEvent| it.kind == EventKind::Exit || it.boottime_ns >= seen_ns;
+        patch::patch(&mut observation, events.iter().filter(is_news), &self.paths);
         declare(&mut observation);
         observation.history = self.lineage.history(self.by, self.lost);
         let mut census = Census::of(&observation);
         census.keep(&self.census);
+        // Who made it may be gone in the same breath; that it is gone, too, is for a look to find.
+        for namespace in made {
+            census.namespaces.entry(namespace).or_default();
+        }
         self.generations.see(&mut census, None);
         let next = self.last.later(observation);
         out.extend(self.advance(next, census, &origins, Some(events)));
         out
     }
 
-    /// Takes note of what events made and of where processes came from. Gives the namespaces that are gone again already.
-    fn note(&mut self, events: &[KernelEvent]) -> (HashMap<ProcessKey, Inodes>, Vec<Event>) {
+    /// Takes note of what events made and of where processes came from.
+    fn note(&mut self, events: &[KernelEvent]) -> Noted {
         let mut origins = HashMap::new();
         let mut flashes = Vec::new();
         let mut made: HashMap<_, &KernelEvent> = HashMap::new();
@@ -286,7 +313,7 @@ impl Engine {
                 self.lineage.create(namespace, event, &self.last.observation.node);
             }
         }
-        (origins, flashes)
+        Noted { origins, made: made.into_keys().collect(), flashes }
     }
 
     /// From the last moment to the next: by what the kernel told, or by a look.

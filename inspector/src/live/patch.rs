@@ -36,6 +36,17 @@ impl Paths {
     }
 }
 
+/// Whether this is the end of a process that is there still.
+pub(super) fn is_leaving(event: &KernelEvent, observation: &Observation) -> bool {
+    let tasks = &observation.tasks;
+    let row = || {
+        let at = tasks.binary_search_by_key(&event.tgid, |task| task.pid).ok();
+        at.and_then(|at| tasks.get(at))
+    };
+    event.kind == EventKind::Exit
+        && row().is_some_and(|it| it.start_boottime_ns == event.process_start_boottime_ns && !it.is_dead())
+}
+
 /// Applies events, in the kernel's order.
 pub(super) fn patch<'a>(
     observation: &mut Observation,
