@@ -22,7 +22,7 @@ mod story;
 mod tests;
 mod visits;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use crate::observation::{
     Blind, EventKind, ExitStatus, HeardBy, Inodes, Input, KernelEvent, Look, Node, Observation, ProcessKey,
@@ -78,6 +78,8 @@ pub struct Engine {
     blind: Option<Blind>,
     /// Whether single processes in namespaces of their own are told of, too.
     all: bool,
+    /// Groups that no runtime claims and that were told of.
+    groups: HashSet<String>,
     /// Where every process is told of: whose those of each cgroup are.
     homes: Option<Homes>,
     /// What was let go for want of room.
@@ -111,10 +113,12 @@ impl Engine {
             untold: BTreeMap::new(),
             blind: None,
             all,
+            groups: HashSet::new(),
             homes: None,
             forgotten: 0,
         };
-        engine.census.attribute(&Containers::of(&engine.last), &Census::default());
+        engine.census.attribute(&Containers::of(&engine.last), &Census::default(), &Lineage::default());
+        engine.groups = story::groups(&engine.last).collect();
         engine.remember_owners();
         engine
     }
@@ -298,7 +302,7 @@ impl Engine {
         calls: Option<&[KernelEvent]>,
     ) -> Vec<Event> {
         let (was, is) = (Containers::of(&self.last), Containers::of(&next));
-        census.attribute(&is, &self.census);
+        census.attribute(&is, &self.census, &self.lineage);
         let told_tier = tier(self.by);
         let story = Story {
             last: &self.last,
@@ -316,8 +320,11 @@ impl Engine {
             tier: calls.map_or(EventTier::Iterator, |_| told_tier),
             told: calls.is_some(),
             all: self.all,
+            groups: &self.groups,
         };
         let events = story.events();
+        self.groups.retain(|id| is.by_id(id).is_some());
+        self.groups.extend(story::groups(&next));
         self.last = next;
         self.census = census;
         events
