@@ -19,21 +19,26 @@ pub(super) struct Birth {
     pub events: Vec<KernelEvent>,
 }
 
-/// How many events of one container are kept back at most: a runtime's stages are a dozen.
-const KEPT: usize = 4096;
+/// How many events of one container are kept back at most: a runtime's stages are a dozen. What comes after is told at once,
+/// without the container's name.
+const KEPT: usize = 1024;
+
+/// How many containers' events are kept back at most: anybody who owns a cgroup can name others below it as he likes.
+const CONTAINERS: usize = 256;
 
 impl Births {
     /// Keeps an event back, if it is of a container that is not known to run.
     pub(super) fn take(&mut self, event: &KernelEvent, known: &Moment) -> bool {
         let Some(id) = container_id(event) else { return false };
         if let Some(birth) = self.0.get_mut(&id) {
-            if birth.events.len() < KEPT {
+            let has_room = birth.events.len() < KEPT;
+            if has_room {
                 birth.events.push(event.clone());
             }
-            return true;
+            return has_room;
         }
         // An end begins nothing.
-        if event.kind == EventKind::Exit || known.runs(&id) {
+        if event.kind == EventKind::Exit || self.0.len() >= CONTAINERS || known.runs(&id) {
             return false;
         }
         let birth = Birth { since_ns: event.boottime_ns, events: vec![event.clone()] };

@@ -24,7 +24,7 @@ mod story;
 mod tests;
 mod visits;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use crate::observation::{
     Blind, EventKind, ExitStatus, HeardBy, Inodes, Input, KernelEvent, Kind, Look, Node, Observation,
@@ -81,6 +81,8 @@ pub struct Engine {
     seen_ns: u64,
     paths: Paths,
     ends: Ends,
+    /// The inits of containers whose end was told, and when that was.
+    over: HashMap<ProcessKey, u64>,
     births: Births,
     visits: Visits,
     sequence: u64,
@@ -92,6 +94,8 @@ pub struct Engine {
     blind: Option<Blind>,
     /// Whether single processes in namespaces of their own are told of, too.
     all: bool,
+    /// Groups that no runtime claims and that were told of.
+    groups: HashSet<String>,
     /// Where every process is told of: whose those of each cgroup are.
     homes: Option<Homes>,
     /// What was let go for want of room.
@@ -118,6 +122,7 @@ impl Engine {
             seen_ns: since_boottime_ns,
             paths,
             ends: Ends::new(),
+            over: HashMap::new(),
             births: Births::default(),
             visits: Visits::default(),
             sequence: 0,
@@ -126,10 +131,12 @@ impl Engine {
             untold: BTreeMap::new(),
             blind: None,
             all,
+            groups: HashSet::new(),
             homes: None,
             forgotten: 0,
         };
-        engine.census.attribute(&Containers::of(&engine.last), &Census::default());
+        engine.census.attribute(&Containers::of(&engine.last), &Census::default(), &Lineage::default());
+        engine.groups = story::groups(&engine.last).collect();
         engine.remember_owners();
         engine
     }
@@ -204,6 +211,7 @@ impl Engine {
         }
         let now_ns = self.last.observation().node.boottime_ns;
         self.ends.retain(|_, end| end.boottime_ns + ENDS_NS >= now_ns);
+        self.over.retain(|_, at_ns| *at_ns + ENDS_NS >= now_ns);
         self.stamp(events)
     }
 
@@ -254,6 +262,11 @@ impl Engine {
         let (lives, alive) = birth::lives(events, known);
         let mut out = Vec::new();
         for life in lives {
+            // Looks saw it come and go; what is heard of it late is not another life.
+            if self.over.contains_key(&self.key(life.end)) {
+                out.extend(self.note(&life.events).flashes);
+                continue;
+            }
             let declare = |then: &mut Observation| life.declare(then);
             out.extend(self.follow(&life.events, 0, declare));
             out.extend(self.follow(std::slice::from_ref(life.end), 0, |_| {}));
@@ -325,7 +338,7 @@ impl Engine {
         calls: Option<&[KernelEvent]>,
     ) -> Vec<Event> {
         let (was, is) = (Containers::of(&self.last), Containers::of(&next));
-        census.attribute(&is, &self.census);
+        census.attribute(&is, &self.census, &self.lineage);
         let told_tier = tier(self.by);
         let story = Story {
             last: &self.last,
@@ -343,8 +356,17 @@ impl Engine {
             tier: calls.map_or(EventTier::Iterator, |_| told_tier),
             told: calls.is_some(),
             all: self.all,
+            groups: &self.groups,
         };
         let events = story.events();
+        let now_ns = next.observation.node.boottime_ns;
+        self.over.extend(
+            story
+                .gone_containers()
+                .map(|((_, pid, start_ticks), _)| (ProcessKey { pid, start_ticks }, now_ns)),
+        );
+        self.groups.retain(|id| is.by_id(id).is_some());
+        self.groups.extend(story::groups(&next));
         self.last = next;
         self.census = census;
         events

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::generations::Generations;
+use super::lineage::Lineage;
 use super::moment::{Containers, Moment, Running};
 use super::story::{Story, draft, named, named_pod, process};
 use crate::observation::{EventKind, Inodes, KernelEvent, Kind, Observation, Origin, ProcessKey, Task};
@@ -71,10 +72,13 @@ impl Census {
     }
 
     /// Says whose each is, or was before its processes ended.
-    pub(super) fn attribute(&mut self, containers: &Containers<'_>, before: &Self) {
+    pub(super) fn attribute(&mut self, containers: &Containers<'_>, before: &Self, lineage: &Lineage) {
         let mut names: HashMap<u32, Arc<Tenant>> = HashMap::new();
         for (key, seen) in &mut self.namespaces {
-            let now = seen.eldest.and_then(|(_, pid)| Some((pid, containers.by_pid(pid)?)));
+            let eldest = || seen.eldest.map(|(_, pid)| pid);
+            let maker = || lineage.creation(*key).map(|made| made.process.pid);
+            let of = |pid: u32| Some((pid, containers.by_pid(pid)?));
+            let now = eldest().and_then(of).or_else(|| maker().and_then(of));
             seen.whose = match now {
                 Some((pid, it)) => {
                     let name = || Arc::new((named_pod(it.pod), named(it.container)));

@@ -7,7 +7,7 @@ mod looker;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
-use super::{CollectError, Context, Options, bpf, node};
+use super::{CollectError, Context, Options, bpf, memory, node};
 use crate::observation::{
     Blind, EventKind, HeardBy, Input, KernelEvent, Kind, Look, Observation, Task, Told,
 };
@@ -59,6 +59,8 @@ pub struct Watcher {
     look: Option<Look>,
     /// Up to when it is heard what the kernel told.
     heard_ns: u64,
+    /// A look was handed on: what it replaces is of no use any more.
+    replaced: bool,
     /// The processes that die with the init of a PID namespace, of those whose death is told.
     bound: HashMap<u32, HashSet<(u32, u64)>>,
 }
@@ -69,6 +71,7 @@ impl Watcher {
     /// # Errors
     /// If no task can be read, or the iterator was asked for and does not work here.
     pub async fn start(options: Options, listening: Listening) -> Result<(Self, Look), CollectError> {
+        memory::share();
         let context = Context::new(options.clone());
         let reading = looker::reading(&context)?;
         // First the events, then the look: nothing falls in between.
@@ -94,6 +97,7 @@ impl Watcher {
             look_at: None,
             look: None,
             heard_ns: 0,
+            replaced: true,
             bound: HashMap::new(),
         };
         watcher.track(&first.observation);
@@ -123,6 +127,9 @@ impl Watcher {
     /// # Errors
     /// If nobody looks any more.
     pub async fn next(&mut self) -> Result<Input, CollectError> {
+        if std::mem::take(&mut self.replaced) {
+            memory::give_back();
+        }
         loop {
             // However much is told, looks have their turn.
             if self.look_at.is_some_and(|(calm, latest)| calm.min(latest) <= Instant::now()) {
@@ -145,6 +152,7 @@ impl Watcher {
             }
             if let Some(look) = self.look.take() {
                 self.track(&look.observation);
+                self.replaced = true;
                 return Ok(Input::Look(Box::new(look)));
             }
             let look_at = self.look_at.map(|(calm, latest)| calm.min(latest));
