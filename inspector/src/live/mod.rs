@@ -81,8 +81,8 @@ pub struct Engine {
     seen_ns: u64,
     paths: Paths,
     ends: Ends,
-    /// The inits of containers whose end was told, and when that was.
-    over: HashMap<ProcessKey, u64>,
+    /// Containers whose end a look found, and when that began: what is heard later of what was before is no other life.
+    over: HashMap<String, u64>,
     births: Births,
     visits: Visits,
     sequence: u64,
@@ -239,7 +239,7 @@ impl Engine {
                 let key = self.key(&event);
                 self.ends.insert(key, End { status, boottime_ns: event.boottime_ns });
             }
-            if !self.births.take(&event, &self.last) {
+            if self.is_late(&event) || !self.births.take(&event, &self.last) {
                 now.push(event.clone());
             }
             self.keep(event);
@@ -262,11 +262,6 @@ impl Engine {
         let (lives, alive) = birth::lives(events, known);
         let mut out = Vec::new();
         for life in lives {
-            // Looks saw it come and go; what is heard of it late is not another life.
-            if self.over.contains_key(&self.key(life.end)) {
-                out.extend(self.note(&life.events).flashes);
-                continue;
-            }
             let declare = |then: &mut Observation| life.declare(then);
             out.extend(self.follow(&life.events, 0, declare));
             out.extend(self.follow(std::slice::from_ref(life.end), 0, |_| {}));
@@ -359,14 +354,10 @@ impl Engine {
             groups: &self.groups,
         };
         let events = story.events();
-        let now_ns = next.observation.node.boottime_ns;
-        self.over.extend(
-            story
-                .gone_containers()
-                .map(|((_, pid, start_ticks), _)| (ProcessKey { pid, start_ticks }, now_ns)),
-        );
-        self.groups.retain(|id| is.by_id(id).is_some());
-        self.groups.extend(story::groups(&next));
+        if calls.is_none() {
+            let gone = story.gone_containers().map(|((id, ..), _)| (id.to_owned(), self.seen_ns));
+            self.over.extend(gone);
+        }
         self.last = next;
         self.census = census;
         events
@@ -379,6 +370,12 @@ impl Engine {
             self.forgotten += 1;
         }
         self.log.push_back(event);
+    }
+
+    /// Whether it is of a container that a later look has found ended.
+    fn is_late(&self, event: &KernelEvent) -> bool {
+        let over_ns = || self.over.get(&birth::container_id(event)?).copied();
+        event.boottime_ns < self.seen_ns && over_ns().is_some_and(|over_ns| event.boottime_ns < over_ns)
     }
 
     fn key(&self, event: &KernelEvent) -> ProcessKey {

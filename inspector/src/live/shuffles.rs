@@ -35,6 +35,10 @@ const LOOK_EVERY: usize = 25;
 const JITTER: usize = 4;
 const LOOK_JITTER: usize = 10;
 
+/// How many machines, and in how many orders what happens on each arrives.
+const SEEDS: u64 = 25;
+const ORDERS: u64 = 3;
+
 /// A node on which processes come and go at random, and all that is told of it.
 struct Machine {
     world: World,
@@ -408,7 +412,7 @@ fn told_twice(events: &[Event]) -> Vec<(EventType, String)> {
 
 #[test]
 fn what_arrives_in_order_gives_the_machines_tasks() {
-    for seed in 0..60 {
+    for seed in 0..SEEDS {
         let (first, arrivals, truth) = story(seed);
         assert!(truth.len() > 4, "seed {seed}: nothing lives");
         let (tasks, told) = feed(first, &arrivals, &mut Random(seed));
@@ -421,9 +425,9 @@ fn what_arrives_in_order_gives_the_machines_tasks() {
 
 #[test]
 fn no_order_in_which_it_may_arrive_gives_other_tasks_or_tells_a_start_or_an_end_twice() {
-    for seed in 0..60 {
+    for seed in 0..SEEDS {
         let (first, arrivals, truth) = story(seed);
-        for order in 0..6 {
+        for order in 0..ORDERS {
             let mut random = Random(seed * 1000 + order);
             let arrivals = shuffled(arrivals.clone(), &mut random);
             let (tasks, told) = feed(first.clone(), &arrivals, &mut random);
