@@ -38,11 +38,7 @@ impl Lineage {
             return;
         };
         if self.callers.len() >= FORKS {
-            let mut times: Vec<u64> = self.callers.values().map(|(_, at)| *at).collect();
-            let middle = times.len() / 2;
-            let (_, half, _) = times.select_nth_unstable(middle);
-            let half = *half;
-            self.callers.retain(|_, (_, at)| *at > half);
+            forget_elder_half(&mut self.callers, |(_, at)| *at);
         }
         let child = key(event.tgid, event.process_start_boottime_ns, node);
         let caller = key(caller.tgid, caller.process_start_boottime_ns, node);
@@ -108,6 +104,17 @@ impl Lineage {
         let owners = self.owners.values().cloned().collect();
         History { by, lost, creations: creations.collect(), owners }
     }
+}
+
+/// Makes room, at the cost of what is oldest.
+pub(super) fn forget_elder_half<V>(map: &mut HashMap<ProcessKey, V>, time: impl Fn(&V) -> u64) {
+    let mut times: Vec<u64> = map.values().map(&time).collect();
+    if times.is_empty() {
+        return;
+    }
+    let middle = times.len() / 2;
+    let half = *times.select_nth_unstable(middle).1;
+    map.retain(|_, it| time(it) > half);
 }
 
 fn key(tgid: u32, start_boottime_ns: u64, node: &Node) -> ProcessKey {

@@ -49,6 +49,9 @@ const KEPT: usize = 1 << 16;
 /// How long an end may be told after it was heard of.
 const ENDS_NS: u64 = 30_000_000_000;
 
+/// How many ends are remembered at most. The oldest go first: of those that were told, nobody asks again.
+const ENDS: usize = 1 << 15;
+
 /// How a process ended.
 #[derive(Clone, Copy, Debug)]
 struct End {
@@ -98,8 +101,6 @@ pub struct Engine {
     groups: HashSet<String>,
     /// Where every process is told of: whose those of each cgroup are.
     homes: Option<Homes>,
-    /// What was let go for want of room.
-    forgotten: u64,
 }
 
 impl Engine {
@@ -133,7 +134,6 @@ impl Engine {
             all,
             groups: HashSet::new(),
             homes: None,
-            forgotten: 0,
         };
         engine.census.attribute(&Containers::of(&engine.last), &Census::default(), &Lineage::default());
         engine.groups = story::groups(&engine.last).collect();
@@ -158,12 +158,6 @@ impl Engine {
     #[must_use]
     pub const fn lost(&self) -> u64 {
         self.lost
-    }
-
-    /// How many events of the kernel were let go before a look could confirm them, for want of room.
-    #[must_use]
-    pub const fn forgotten(&self) -> u64 {
-        self.forgotten
     }
 
     /// Takes the next input, and gives what happened: ends before beginnings, findings last.
@@ -236,6 +230,9 @@ impl Engine {
                 self.lineage.fork(&event, &self.last.observation.node);
             }
             if let Some(status) = event.exit {
+                if self.ends.len() >= ENDS {
+                    lineage::forget_elder_half(&mut self.ends, |end| end.boottime_ns);
+                }
                 let key = self.key(&event);
                 self.ends.insert(key, End { status, boottime_ns: event.boottime_ns });
             }
@@ -367,7 +364,9 @@ impl Engine {
     fn keep(&mut self, event: KernelEvent) {
         if self.log.len() >= KEPT {
             self.log.pop_front();
-            self.forgotten += 1;
+            // The look that comes may be older, and take it back.
+            self.lost += 1;
+            *self.untold.entry("unconfirmed".to_owned()).or_default() += 1;
         }
         self.log.push_back(event);
     }

@@ -163,7 +163,8 @@ pub enum EventTier {
 pub struct Lost {
     /// How many.
     pub records: u64,
-    /// The same by cause: `ring-full`, `untracked` (deaths that will not be told), `program-busy`, `undecodable`.
+    /// The same by cause: `ring-full`, `untracked` (deaths that will not be told), `program-busy`, `undecodable`,
+    /// `unconfirmed` (they came, and more than looks could confirm).
     pub by_cause: BTreeMap<String, u64>,
 }
 
