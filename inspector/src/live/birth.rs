@@ -1,7 +1,7 @@
 //! Containers that begin: what happens in a cgroup that is named for a container nobody knows yet is kept back until a look
 //! knows it, so that it is told by its name. Some are over by then.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::moment::Moment;
 use crate::observation::{EventKind, KernelEvent, Observation, RuntimeState};
@@ -19,21 +19,26 @@ pub(super) struct Birth {
     pub events: Vec<KernelEvent>,
 }
 
-/// How many events of one container are kept back at most: a runtime's stages are a dozen.
-const KEPT: usize = 4096;
+/// How many events of one container are kept back at most: a runtime's stages are a dozen. What comes after is told at once,
+/// without the container's name.
+const KEPT: usize = 1024;
+
+/// How many containers' events are kept back at most: anybody who owns a cgroup can name others below it as he likes.
+const CONTAINERS: usize = 256;
 
 impl Births {
     /// Keeps an event back, if it is of a container that is not known to run.
     pub(super) fn take(&mut self, event: &KernelEvent, known: &Moment) -> bool {
         let Some(id) = container_id(event) else { return false };
         if let Some(birth) = self.0.get_mut(&id) {
-            if birth.events.len() < KEPT {
+            let has_room = birth.events.len() < KEPT;
+            if has_room {
                 birth.events.push(event.clone());
             }
-            return true;
+            return has_room;
         }
         // An end begins nothing.
-        if event.kind == EventKind::Exit || known.runs(&id) {
+        if event.kind == EventKind::Exit || self.0.len() >= CONTAINERS || known.runs(&id) {
             return false;
         }
         let birth = Birth { since_ns: event.boottime_ns, events: vec![event.clone()] };
@@ -70,23 +75,42 @@ pub(super) fn container_id(event: &KernelEvent) -> Option<String> {
 pub(super) struct Lived<'e> {
     /// What happened up to its end.
     pub events: Vec<KernelEvent>,
-    end: &'e KernelEvent,
+    /// Its end.
+    pub end: &'e KernelEvent,
     known: &'e Observation,
 }
 
-/// What is to be told of a container that is over: `None` where it lives, or nothing tells of its end.
-pub(super) fn while_it_lived<'e>(events: &'e [KernelEvent], known: &'e Observation) -> Option<Lived<'e>> {
-    let key = |event: &KernelEvent| (event.tgid, event.process_start_boottime_ns);
-    let ended = |process| events.iter().any(|it| it.kind == EventKind::Exit && key(it) == process);
-    // The runtime's own stages end before it; whoever has not ended lives.
-    if events.iter().any(|it| it.kind != EventKind::Exit && !ended(key(it))) {
-        return None;
+/// What was kept back, taken apart: the lives that are over, and what belongs to one that is not. A container that is
+/// restarted may have had several.
+pub(super) fn lives<'e>(
+    events: &'e [KernelEvent],
+    known: &'e Observation,
+) -> (Vec<Lived<'e>>, &'e [KernelEvent]) {
+    let (mut lives, mut rest) = (Vec::new(), events);
+    let mut living: BTreeSet<(u32, u64)> = BTreeSet::new();
+    let mut from = 0;
+    for (at, event) in events.iter().enumerate() {
+        let process = (event.tgid, event.process_start_boottime_ns);
+        if event.kind != EventKind::Exit {
+            living.insert(process);
+            continue;
+        }
+        // The runtime's own stages end before it: with the last of all that were told of, it is over.
+        if !living.remove(&process) || !living.is_empty() {
+            continue;
+        }
+        let life = &events[from..=at];
+        let exits = || life.iter().filter(|it| it.kind == EventKind::Exit);
+        let end = exits().rfind(|it| it.pid_namespace_init).unwrap_or(event);
+        let is_end = |it: &KernelEvent| {
+            it.kind == EventKind::Exit
+                && (it.tgid, it.process_start_boottime_ns) == (end.tgid, end.process_start_boottime_ns)
+        };
+        let before = life.iter().filter(|it| !is_end(it)).cloned().collect();
+        lives.push(Lived { events: before, end, known });
+        (from, rest) = (at + 1, &events[at + 1..]);
     }
-    let exits = || events.iter().filter(|it| it.kind == EventKind::Exit);
-    let end = exits().rfind(|it| it.pid_namespace_init).or_else(|| exits().next_back())?;
-    let mut rest: Vec<KernelEvent> = events.to_vec();
-    rest.retain(|it| !(it.kind == EventKind::Exit && key(it) == key(end)));
-    Some(Lived { events: rest, end, known })
+    (lives, rest)
 }
 
 impl Lived<'_> {

@@ -22,7 +22,7 @@ mod story;
 mod tests;
 mod visits;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use crate::observation::{
     Blind, EventKind, ExitStatus, HeardBy, Inodes, Input, KernelEvent, Look, Node, Observation, ProcessKey,
@@ -78,6 +78,8 @@ pub struct Engine {
     blind: Option<Blind>,
     /// Whether single processes in namespaces of their own are told of, too.
     all: bool,
+    /// Groups that no runtime claims and that were told of.
+    groups: HashSet<String>,
     /// Where every process is told of: whose those of each cgroup are.
     homes: Option<Homes>,
     /// What was let go for want of room.
@@ -111,10 +113,12 @@ impl Engine {
             untold: BTreeMap::new(),
             blind: None,
             all,
+            groups: HashSet::new(),
             homes: None,
             forgotten: 0,
         };
-        engine.census.attribute(&Containers::of(&engine.last), &Census::default());
+        engine.census.attribute(&Containers::of(&engine.last), &Census::default(), &Lineage::default());
+        engine.groups = story::groups(&engine.last).collect();
         engine.remember_owners();
         engine
     }
@@ -180,7 +184,7 @@ impl Engine {
         self.forget(&census, &observation);
         observation.history = self.lineage.history(self.by, self.lost);
         let next = Moment::of(observation);
-        events.extend(self.advance(next, census, &HashMap::new(), false));
+        events.extend(self.advance(next, census, &HashMap::new(), None));
         self.visits.settle(&self.last);
         self.remember_owners();
         if self.homes.is_some() {
@@ -228,35 +232,37 @@ impl Engine {
 
     /// What the kernel told, applied to the last moment.
     fn apply(&mut self, events: &[KernelEvent]) -> Vec<Event> {
-        let mut observation = self.last.observation.clone();
-        let (origins, flashes) = self.note(events);
-        patch::patch(&mut observation, events, &self.paths);
-        let mut census = Census::of(&observation);
-        census.keep(&self.census);
-        self.generations.see(&mut census, None);
-        observation.history = self.lineage.history(self.by, self.lost);
-        let next = self.last.later(observation);
-        let mut out = flashes;
-        out.extend(self.advance(next, census, &origins, true));
+        let mut out = self.follow(events, |_| {});
         out.extend(self.visits.see(events, &self.last, &self.generations, tier(self.by)));
         out
     }
 
     /// A container that came, and may be gone, before a look knew it: told by what that says of it.
     fn birth(&mut self, events: &[KernelEvent], known: &Observation) -> Vec<Event> {
-        let Some(alive) = birth::while_it_lived(events, known) else {
-            // It lives: the look shows it. Only who made what is still to be noted.
-            return self.note(events).1;
-        };
+        let (lives, alive) = birth::lives(events, known);
+        let mut out = Vec::new();
+        for life in lives {
+            let declare = |then: &mut Observation| life.declare(then);
+            out.extend(self.follow(&life.events, declare));
+            out.extend(self.follow(std::slice::from_ref(life.end), |_| {}));
+        }
+        // Of one that lives a look shows the rest. Only who made what is still to be noted.
+        out.extend(self.note(alive).1);
+        out
+    }
+
+    /// The moment after these events, which may be over by now. `declare` says what runtimes say of it.
+    fn follow(&mut self, events: &[KernelEvent], declare: impl FnOnce(&mut Observation)) -> Vec<Event> {
         let mut observation = self.last.observation.clone();
-        let (origins, mut out) = self.note(&alive.events);
-        patch::patch(&mut observation, &alive.events, &self.paths);
-        alive.declare(&mut observation);
+        let (origins, mut out) = self.note(events);
+        patch::patch(&mut observation, events, &self.paths);
+        declare(&mut observation);
+        observation.history = self.lineage.history(self.by, self.lost);
         let mut census = Census::of(&observation);
         census.keep(&self.census);
         self.generations.see(&mut census, None);
         let next = self.last.later(observation);
-        out.extend(self.advance(next, census, &origins, true));
+        out.extend(self.advance(next, census, &origins, Some(events)));
         out
     }
 
@@ -287,16 +293,16 @@ impl Engine {
         (origins, flashes)
     }
 
-    /// From the last moment to the next.
+    /// From the last moment to the next: by what the kernel told, or by a look.
     fn advance(
         &mut self,
         next: Moment,
         mut census: Census,
         origins: &HashMap<ProcessKey, Inodes>,
-        told: bool,
+        calls: Option<&[KernelEvent]>,
     ) -> Vec<Event> {
         let (was, is) = (Containers::of(&self.last), Containers::of(&next));
-        census.attribute(&is, &self.census);
+        census.attribute(&is, &self.census, &self.lineage);
         let told_tier = tier(self.by);
         let story = Story {
             last: &self.last,
@@ -310,11 +316,15 @@ impl Engine {
             origins,
             ends: &self.ends,
             told_tier,
-            tier: if told { told_tier } else { EventTier::Iterator },
-            told,
+            calls: calls.unwrap_or_default(),
+            tier: calls.map_or(EventTier::Iterator, |_| told_tier),
+            told: calls.is_some(),
             all: self.all,
+            groups: &self.groups,
         };
         let events = story.events();
+        self.groups.retain(|id| is.by_id(id).is_some());
+        self.groups.extend(story::groups(&next));
         self.last = next;
         self.census = census;
         events

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::generations::Generations;
+use super::lineage::Lineage;
 use super::moment::{Containers, Moment, Running};
 use super::story::{Story, draft, named, named_pod, process};
-use crate::observation::{Inodes, KernelEvent, Kind, Observation, ProcessKey, Task};
+use crate::observation::{EventKind, Inodes, KernelEvent, Kind, Observation, Origin, ProcessKey, Task};
 use crate::view::{Change, Container, Event, EventProcess, EventType, Named, Pod};
 
 /// A pod, and the container of it that a namespace is of.
@@ -71,10 +72,13 @@ impl Census {
     }
 
     /// Says whose each is, or was before its processes ended.
-    pub(super) fn attribute(&mut self, containers: &Containers<'_>, before: &Self) {
+    pub(super) fn attribute(&mut self, containers: &Containers<'_>, before: &Self, lineage: &Lineage) {
         let mut names: HashMap<u32, Arc<Tenant>> = HashMap::new();
         for (key, seen) in &mut self.namespaces {
-            let now = seen.eldest.and_then(|(_, pid)| Some((pid, containers.by_pid(pid)?)));
+            let eldest = || seen.eldest.map(|(_, pid)| pid);
+            let maker = || lineage.creation(*key).map(|made| made.process.pid);
+            let of = |pid: u32| Some((pid, containers.by_pid(pid)?));
+            let now = eldest().and_then(of).or_else(|| maker().and_then(of));
             seen.whose = match now {
                 Some((pid, it)) => {
                     let name = || Arc::new((named_pod(it.pod), named(it.container)));
@@ -289,27 +293,78 @@ pub(super) fn beginnings(story: &Story<'_>) -> Vec<Event> {
     let is_new =
         |key: (Kind, u32)| story.after.namespaces.get(&key).is_some_and(|seen| !story.before.has(key, seen));
     let mut events = created(story, &is_new);
+    if story.told {
+        events.extend(called(story));
+        return events;
+    }
     let foreign: BTreeSet<u32> = story.next.judged.foreign.iter().map(|it| it.pid).collect();
     for Moved { task, changes } in moved(story) {
         let joined: Vec<Change> = changes
             .into_iter()
             .filter(|(kind, _, to)| !is_new((*kind, *to)))
             .map(|(kind, from, to)| change(story, kind, Some(from), Some(to)))
-            // Who comes into a pod may be its runtime's, or an intruder: a look tells, or its end.
-            .filter(|change| !story.told || change.to_pod.is_none())
             .collect();
         // Who is in a pod without being of it is told as such.
-        if joined.is_empty() || foreign.contains(&task.pid) {
-            continue;
+        if !foreign.contains(&task.pid) {
+            events.extend(joined_by(process(task), joined));
         }
-        events.push(Event {
-            process: Some(process(task)),
-            message: format!("{} ({}) joined {}", task.comm, task.pid, names_and_homes(&joined)),
-            namespaces: joined,
-            ..draft(EventType::NamespaceJoined)
-        });
     }
     events
+}
+
+/// Of which kind, from where, to where.
+type Step = (Kind, Option<u32>, u32);
+
+/// Who called `setns`, also where it is gone by now. A thread does so for a moment, for its process: a look finds it if
+/// it stays.
+fn called(story: &Story<'_>) -> Vec<Event> {
+    let mut moves: BTreeMap<(u64, u32), (&KernelEvent, Vec<Step>)> = BTreeMap::new();
+    let calls = story.calls.iter().filter(|it| it.kind == EventKind::Setns && !it.is_thread());
+    for call in calls {
+        let (Some(old), Some(new)) = (call.old, call.new) else { continue };
+        let of_call = moves.entry((call.process_start_boottime_ns, call.tgid)).or_insert((call, Vec::new()));
+        of_call.0 = call;
+        let own = new.namespaces.iter().filter(|(kind, inode)| old.namespaces.get(*kind) != Some(*inode));
+        let own = own.map(|(kind, inode)| (kind, old.namespaces.get(kind), inode));
+        // What its children are to be born into.
+        let pid = new.pid_for_children.filter(|_| new.pid_for_children != old.pid_for_children);
+        let pid = pid.map(|inode| (Kind::Pid, old.pid_for_children, inode));
+        for (kind, from, to) in own.chain(pid) {
+            match of_call.1.iter_mut().find(|(it, ..)| *it == kind) {
+                // On from there: what counts is where from and where to.
+                Some(step) => step.2 = to,
+                None => of_call.1.push((kind, from, to)),
+            }
+        }
+    }
+    let joined = moves.into_values().flat_map(|(call, steps)| {
+        let steps = steps.into_iter().filter(|(_, from, to)| *from != Some(*to));
+        let changes = steps.map(|(kind, from, to)| change(story, kind, from, Some(to)));
+        // Who comes into a runtime's pod may be the runtime's, or an intruder: a look tells, or its end.
+        let changes = changes.filter(|it| it.to_pod.as_ref().is_none_or(|pod| !is_managed(story.next, pod)));
+        let process = EventProcess {
+            pid: call.tgid,
+            start_boottime_ns: call.process_start_boottime_ns,
+            comm: call.comm.clone(),
+        };
+        let event = joined_by(process, changes.collect())?;
+        Some(Event { boottime_ns: call.boottime_ns, ..event })
+    });
+    joined.collect()
+}
+
+/// Whether a pod is a runtime's.
+pub(super) fn is_managed(moment: &Moment, pod: &Named) -> bool {
+    moment.pods().iter().any(|it| it.id == pod.id && it.origin != Origin::Unmanaged)
+}
+
+fn joined_by(process: EventProcess, joined: Vec<Change>) -> Option<Event> {
+    (!joined.is_empty()).then(|| Event {
+        message: format!("{} ({}) joined {}", process.comm, process.pid, names_and_homes(&joined)),
+        process: Some(process),
+        namespaces: joined,
+        ..draft(EventType::NamespaceJoined)
+    })
 }
 
 /// By whom new namespaces were made: by what the kernel told, else as far as can be told from who is in them.

@@ -200,6 +200,11 @@ impl Patch<'_, '_> {
         if over.is_empty() {
             return;
         }
+        let gone: Vec<u32> = over.iter().filter(|(_, task)| task.is_none()).map(|(pid, _)| *pid).collect();
+        let left: BTreeSet<(Kind, u32)> = (observation.tasks.iter())
+            .filter(|task| gone.binary_search(&task.pid).is_ok())
+            .flat_map(|task| task.namespaces.iter())
+            .collect();
         let mut tasks = std::mem::take(&mut observation.tasks);
         tasks.retain_mut(|task| match over.remove(&task.pid) {
             None => true,
@@ -224,7 +229,46 @@ impl Patch<'_, '_> {
             tasks.retain(|task| task.is_leader() || !gone.contains(&task.tgid));
         }
         observation.tasks = tasks;
+        forget_empty(observation, left);
     }
+}
+
+/// What a look said of namespaces whose last process has ended since is of the past, unless something else keeps them.
+fn forget_empty(observation: &mut Observation, mut left: BTreeSet<(Kind, u32)>) {
+    if left.is_empty() {
+        return;
+    }
+    for task in &observation.tasks {
+        for namespace in task.namespaces.iter() {
+            left.remove(&namespace);
+        }
+        let children = [(Kind::Pid, task.pid_for_children), (Kind::Time, task.time_for_children)];
+        for (kind, inode) in children.into_iter().filter_map(|(kind, inode)| Some((kind, inode?))) {
+            left.remove(&(kind, inode));
+        }
+    }
+    for pin in &observation.pins {
+        left.remove(&(pin.kind, pin.inode));
+    }
+    for handle in &observation.handles {
+        left.remove(&(handle.kind, handle.inode));
+    }
+    // A namespace keeps its parent and the user namespace that owns it.
+    for fact in observation
+        .namespaces
+        .iter()
+        .filter(|it| !left.contains(&(it.kind, it.inode)))
+        .copied()
+        .collect::<Vec<_>>()
+    {
+        if let Some(parent) = fact.parent {
+            left.remove(&(fact.kind, parent));
+        }
+        if let Some(owner) = fact.owner {
+            left.remove(&(Kind::User, owner));
+        }
+    }
+    observation.namespaces.retain(|it| !left.contains(&(it.kind, it.inode)));
 }
 
 fn set_namespaces(task: &mut Task, set: &NamespaceSet) {

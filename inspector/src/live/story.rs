@@ -1,13 +1,13 @@
 //! Two moments, and what is told of the time between.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::generations::Generations;
 use super::lineage::Lineage;
 use super::moment::{Containers, Incarnation, Moment, Running};
 use super::namespaces::{self, Census};
 use super::{Ends, exits};
-use crate::observation::{Inodes, Origin, ProcessKey, Task};
+use crate::observation::{Inodes, KernelEvent, Origin, ProcessKey, Task};
 use crate::state::facts::Foreign;
 use crate::view::{
     API_VERSION, Container, Event, EventProcess, EventTier, EventType, Finding, Named, Pod, State,
@@ -25,6 +25,8 @@ pub(super) struct Story<'a> {
     pub lineage: &'a Lineage,
     /// Where processes came from that no look has seen before they moved.
     pub origins: &'a HashMap<ProcessKey, Inodes>,
+    /// What the kernel told, where that is what happened between these moments.
+    pub calls: &'a [KernelEvent],
     /// How processes ended.
     pub ends: &'a Ends,
     /// How it is seen what the kernel told.
@@ -34,6 +36,8 @@ pub(super) struct Story<'a> {
     /// The later moment is the earlier one and what the kernel told, not a look.
     pub told: bool,
     pub all: bool,
+    /// Groups that no runtime claims and that were told of: their ends are told, too, however few are left.
+    pub groups: &'a HashSet<String>,
 }
 
 impl<'a> Story<'a> {
@@ -55,8 +59,10 @@ impl<'a> Story<'a> {
 
     /// Whether a pod is worth a line: unmanaged groups of one process are what every sandboxed service is.
     pub(super) fn tells_of(&self, pod: &Pod) -> bool {
-        let processes = || pod.containers.iter().map(|container| container.processes).sum::<u64>();
-        self.all || pod.origin != Origin::Unmanaged || processes() > 1
+        self.all
+            || pod.origin != Origin::Unmanaged
+            || is_group(pod)
+            || pod.containers.iter().any(|it| self.groups.contains(&it.id))
     }
 
     /// Containers that run now and did not. A process that no runtime claims and that was there before, elsewhere, has
@@ -85,9 +91,17 @@ impl<'a> Story<'a> {
                 container: Some(named(container)),
                 process: process.clone(),
                 message: format!("{what} {} started in pod {}", container.name, pod.name),
+                // A process that no runtime claims was one before it made namespaces for itself.
+                boottime_ns: (process.as_ref().filter(|_| container.runtime.is_some()))
+                    .map_or(0, |it| it.start_boottime_ns),
                 ..draft(EventType::ContainerStarted)
             });
-            events.extend(namespaces::joined(self, pod, container, process));
+            // Who called `setns` is told of as such.
+            let moved =
+                self.next.init(container).is_some_and(|it| self.origins.contains_key(&self.next.key(it)));
+            if !moved || container.runtime.is_some() {
+                events.extend(namespaces::joined(self, pod, container, process));
+            }
         }
         events
     }
@@ -156,6 +170,17 @@ impl<'a> Story<'a> {
     pub(super) fn process(moment: &Moment, container: &Container) -> Option<EventProcess> {
         moment.init(container).map(process)
     }
+}
+
+/// The ids of who is in a group of several processes that no runtime claims.
+pub(super) fn groups(moment: &Moment) -> impl Iterator<Item = String> {
+    let groups = moment.pods().iter().filter(|pod| pod.origin == Origin::Unmanaged && is_group(pod));
+    groups.flat_map(Pod::running).map(|it| it.id.clone())
+}
+
+/// Whether a pod is of several processes.
+fn is_group(pod: &Pod) -> bool {
+    pod.containers.iter().map(|container| container.processes).sum::<u64>() > 1
 }
 
 /// The pod and the container that a finding is about.

@@ -6,11 +6,11 @@ use std::collections::HashMap;
 use super::birth::container_id;
 use super::generations::Generations;
 use super::moment::Moment;
-use super::namespaces::{change_in, home, names};
+use super::namespaces::{change_in, home, is_managed, names};
 use super::story::draft;
-use crate::observation::{EventKind, KernelEvent, Kind, Origin, ProcessKey};
+use crate::observation::{EventKind, KernelEvent, Kind, ProcessKey};
 use crate::state::facts::{YOUNG_NS, is_helper_name};
-use crate::view::{Change, Event, EventProcess, EventTier, EventType, Named, Pod};
+use crate::view::{Change, Event, EventProcess, EventTier, EventType, Named};
 
 /// Those that are in there.
 #[derive(Default)]
@@ -62,8 +62,7 @@ impl Visits {
         for (kind, inode) in moved.chain(children) {
             let Some((pod, _)) = home(moment, kind, inode) else { continue };
             // Who joins what no runtime claims is of that group from then on.
-            let is_managed = |it: &&Pod| it.id == pod.id && it.origin != Origin::Unmanaged;
-            if !moment.pods().iter().any(|it| is_managed(&it)) {
+            if !is_managed(moment, &pod) {
                 continue;
             }
             let visit = self.0.entry(key).or_insert(Visit {

@@ -17,6 +17,7 @@ pub mod endpoints;
 pub mod grpc;
 pub mod holders;
 pub mod http;
+mod memory;
 pub mod mounts;
 pub mod network;
 pub mod node;

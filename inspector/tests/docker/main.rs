@@ -31,6 +31,7 @@ mod live;
 mod recordings;
 mod refusals;
 mod rules;
+mod witnessed;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
         refusals::trials(),
         rules::trials(),
         recordings::trials(),
+        witnessed::trials(),
     ];
     let conclusion =
         libtest_mimic::run(&libtest_mimic::Arguments::from_args(), trials.into_iter().flatten().collect());

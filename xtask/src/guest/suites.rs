@@ -14,7 +14,7 @@ pub struct Suite {
 }
 
 /// Name, test binary, filter.
-const SUITES: [(&str, &str, &str); 7] = [
+const SUITES: [(&str, &str, &str); 9] = [
     // What only such a node has: systemd as a readable PID 1, its units, fentry.
     ("systemd", "node", "systemd::"),
     // The runtimes as the distribution sets them up, with systemd's cgroups on v2: Docker with its daemon and after it, …
@@ -25,6 +25,10 @@ const SUITES: [(&str, &str, &str); 7] = [
     ("cri", "cri", "sharing::a_"),
     // The article's experiments, in a Docker of the tests' own.
     ("experiments", "docker", "experiments::"),
+    // What the kernel tells, by fentry, too: setns, unshare and every flag of clone3; …
+    ("events", "bpf_events", "namespaces::"),
+    // … and what is made of it.
+    ("live", "docker", "live::who_enters"),
     // Plain namespaces: PID 1 can be read here.
     ("plain", "plain", "plain_group"),
     // Every field of every task by both programs against /proc, on v2.

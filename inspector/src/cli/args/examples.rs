@@ -140,13 +140,13 @@ Examples:
   inspector watch --tui                    the pods and the events, on the whole screen
   inspector watch --replay node.rec        what `inspector record --for` recorded
 
-Formats: table (a line an event), json (an object a line). The kernel tells when
-something happens, and then, and twice a second, all tasks are read and compared with
-the last reading; what comes and goes in between is not seen. Where
-the kernel allows no fentry (`inspector doctor` tells), every system call of the machine
-takes a little longer while it runs: the tracepoints that setns and unshare are seen by
-then. Without eBPF only the readings tell. The JSON: docs/json.md, `inspector schema
-watch`.
+Formats: table (a line an event), json (an object a line). A line comes milliseconds
+after the kernel told; a new container's once its runtime says its name. Findings and
+the ends of namespaces come with the next look at everything: after what happened,
+and at least every 10 s. Where the kernel allows no fentry (`inspector doctor` tells),
+every system call of the machine takes a little longer while it runs: the tracepoints
+that setns and unshare are seen by then; --background does without. Without eBPF only
+looks tell. docs/watch.md; the JSON: docs/json.md, `inspector schema watch`.
 
 Exit codes: see inspector --help.";
 

@@ -7,7 +7,7 @@ mod looker;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
-use super::{CollectError, Context, Options, bpf, node};
+use super::{CollectError, Context, Options, bpf, memory, node};
 use crate::observation::{
     Blind, EventKind, HeardBy, Input, KernelEvent, Kind, Look, Observation, Task, Told,
 };
@@ -19,7 +19,7 @@ const QUIET: Duration = Duration::from_millis(2);
 const PATIENCE: Duration = Duration::from_millis(6);
 
 /// The same where the init of a PID namespace has died, and the kernel is killing others with it.
-const DYING: Duration = Duration::from_millis(15);
+const DYING: Duration = Duration::from_millis(7);
 
 /// A runtime makes a container in many steps: so long nothing has to happen before everything is looked at, and so long
 /// that is waited for at most.
@@ -46,6 +46,8 @@ pub struct Watcher {
     look_at: Option<(Instant, Instant)>,
     /// A look that waits for what the kernel told before it.
     look: Option<Look>,
+    /// A look was handed on: what it replaces is of no use any more.
+    replaced: bool,
     /// The processes that die with the init of a PID namespace, of those whose death is told.
     bound: HashMap<u32, HashSet<(u32, u64)>>,
 }
@@ -56,6 +58,7 @@ impl Watcher {
     /// # Errors
     /// If no task can be read, or the iterator was asked for and does not work here.
     pub async fn start(options: Options, listening: Listening) -> Result<(Self, Look), CollectError> {
+        memory::share();
         let context = Context::new(options.clone());
         let reading = looker::reading(&context)?;
         // First the events, then the look: nothing falls in between.
@@ -80,6 +83,7 @@ impl Watcher {
             told_lost: BTreeMap::new(),
             look_at: None,
             look: None,
+            replaced: true,
             bound: HashMap::new(),
         };
         watcher.track(&first.observation);
@@ -103,12 +107,16 @@ impl Watcher {
     /// # Errors
     /// If nobody looks any more.
     pub async fn next(&mut self) -> Result<Input, CollectError> {
+        if std::mem::take(&mut self.replaced) {
+            memory::give_back();
+        }
         loop {
             if let Some(batch) = self.listener.as_mut().and_then(Listener::try_next) {
                 return Ok(self.hear(batch).await);
             }
             if let Some(look) = self.look.take() {
                 self.track(&look.observation);
+                self.replaced = true;
                 return Ok(Input::Look(Box::new(look)));
             }
             let look_at = self.look_at.map(|(calm, latest)| calm.min(latest));
