@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use inspector::observation::EventKind;
-use inspector::source::bpf::{EventConfig, Reader, Wake};
+use inspector::source::bpf::{EventConfig, EventReader, Reader, Wake};
 
 use crate::machine::{Child, start_ticks, wait_until};
 use crate::{context, everything, kinds, of, open};
