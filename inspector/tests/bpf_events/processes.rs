@@ -161,7 +161,7 @@ fn nothing_is_counted_of_who_is_gone() {
     let counts = |reader: &EventReader| pids.iter().map(|pid| reader.tracked_at(*pid)).collect::<Vec<_>>();
     assert_eq!(counts(&reader), [1; 4]);
     before.kill();
-    after.map(Child::kill);
+    assert_eq!(after.map(Child::kill), [libc::SIGKILL; 3]);
     assert_eq!(counts(&reader), [0; 4]);
     // Who is gone already may be put in, and is counted until its number is somebody's again.
     reader.track(&named).unwrap();
