@@ -65,7 +65,8 @@ pub unsafe fn fork(context: *const u64) {
         let process = Direct::u32(caller, offset!(task_tgid)) != Direct::u32(child, offset!(task_tgid));
         let wanted = setting!(all_processes) != 0 && process;
         let (before, ways) = (Ways::of::<Direct>(caller), Ways::of::<Direct>(child));
-        if !wanted && before.are_those_of_child::<Direct>(&ways) {
+        let same = before.are_those_of_child::<Direct>(&ways);
+        if same && !wanted {
             return;
         }
         let Some(leader) = Direct::pointer(child, offset!(task_group_leader)) else { return };
@@ -73,7 +74,9 @@ pub unsafe fn fork(context: *const u64) {
         if key == 0 {
             return;
         }
-        let (old, new) = (before.namespaces::<Direct>(), ways.namespaces::<Direct>());
+        // Those of most children are their maker's: the same need not be read twice.
+        let new = ways.namespaces::<Direct>();
+        let old = if same { new } else { before.namespaces::<Direct>() };
         if process && old != new {
             let start_boottime_ns = Direct::u64(leader, offset!(task_start_boottime));
             tracked::insert(key, &Tracked { start_boottime_ns, namespaces: new });

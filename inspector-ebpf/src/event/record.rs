@@ -262,16 +262,17 @@ impl Ways {
     pub unsafe fn namespaces<M: Memory>(&self) -> Inodes {
         // SAFETY: fields of `nsproxy`, and of each sort of namespace.
         unsafe {
+            let pid = innermost::<M>(self.pid).inode;
+            let user = match self.user::<M>() {
+                Some(user) => M::u32(user, offset!(user_inum)),
+                None => 0,
+            };
+            let Some(nsproxy) = self.nsproxy else { return Inodes { pid, user, ..NONE } };
             macro_rules! inode {
                 ($pointer:ident, $inum:ident) => {
-                    match self.nsproxy {
-                        Some(nsproxy) if offset!($pointer) != MISSING => {
-                            match M::pointer(nsproxy, offset!($pointer)) {
-                                Some(namespace) => M::u32(namespace, offset!($inum)),
-                                None => 0,
-                            }
-                        }
-                        _ => 0,
+                    match offset!($pointer) {
+                        MISSING => 0,
+                        pointer => M::u32_behind(nsproxy, pointer, offset!($inum)),
                     }
                 };
             }
@@ -279,12 +280,9 @@ impl Ways {
                 mnt: inode!(nsproxy_mnt, mnt_inum),
                 uts: inode!(nsproxy_uts, uts_inum),
                 ipc: inode!(nsproxy_ipc, ipc_inum),
-                pid: innermost::<M>(self.pid).inode,
+                pid,
                 net: inode!(nsproxy_net, net_inum),
-                user: match self.user::<M>() {
-                    Some(user) => M::u32(user, offset!(user_inum)),
-                    None => 0,
-                },
+                user,
                 cgroup: inode!(nsproxy_cgroup, cgroup_inum),
                 time: inode!(nsproxy_time, time_inum),
                 pid_for_children: inode!(nsproxy_pid_for_children, pid_inum),

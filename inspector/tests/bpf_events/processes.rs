@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use inspector::observation::EventKind;
-use inspector::source::bpf::{EventConfig, Reader, Wake};
+use inspector::source::bpf::{EventConfig, EventReader, Reader, Wake};
 
 use crate::machine::{Child, start_ticks, wait_until};
 use crate::{context, everything, kinds, of, open};
@@ -144,4 +144,26 @@ fn who_finds_no_room_to_be_tracked_is_counted() {
     let counts = reader.counts().unwrap();
     assert!(counts.untracked >= 3 && !counts.is_complete(), "{counts:?}");
     assert_eq!(counts.lost(), 0);
+}
+
+#[test]
+fn nothing_is_counted_of_who_is_gone() {
+    let context = context();
+    let before = Child::idle(libc::CLONE_NEWUTS);
+    let mut reader = open(&EventConfig::default());
+    let scan = Reader::open(&context).unwrap().read(&context).unwrap();
+    let named: Vec<_> = scan.tasks.into_iter().filter(|task| task.pid == before.pid).collect();
+    // Once more changes nothing: it is there already.
+    reader.track(&named).unwrap();
+    reader.track(&named).unwrap();
+    let after = [(); 3].map(|()| Child::idle(libc::CLONE_NEWUTS));
+    let pids: Vec<u32> = std::iter::once(&before).chain(&after).map(|child| child.pid).collect();
+    let counts = |reader: &EventReader| pids.iter().map(|pid| reader.tracked_at(*pid)).collect::<Vec<_>>();
+    assert_eq!(counts(&reader), [1; 4]);
+    before.kill();
+    assert_eq!(after.map(Child::kill), [libc::SIGKILL; 3]);
+    assert_eq!(counts(&reader), [0; 4]);
+    // Who is gone already may be put in, and is counted until its number is somebody's again.
+    reader.track(&named).unwrap();
+    assert_eq!(counts(&reader), [1, 0, 0, 0]);
 }

@@ -271,6 +271,12 @@ impl EventReader {
         Ok(())
     }
 
+    /// How many processes whose death is to be told share the place that this one has, or would have: 0 if it is none of them.
+    #[must_use]
+    pub fn tracked_at(&self, tgid: u32) -> u64 {
+        self.slots.count(tgid)
+    }
+
     /// Has the kernel call the programs no more. What they told until then may still be read and counted.
     pub fn detach(&mut self) {
         self.attached.detach();

@@ -39,6 +39,11 @@ impl Slots {
         self.at(key).fetch_sub(1, Ordering::SeqCst);
     }
 
+    /// How many are counted where this one is, or would be.
+    pub fn count(&self, key: u32) -> u64 {
+        self.at(key).load(Ordering::SeqCst)
+    }
+
     fn at(&self, key: u32) -> &AtomicU64 {
         // SAFETY: a slot is below `SLOTS`, of which each is an aligned number, and the memory stays mapped as long as this
         // is borrowed.
