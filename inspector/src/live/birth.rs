@@ -100,6 +100,11 @@ pub(super) fn lives<'e>(
             continue;
         }
         let life = &events[from..=at];
+        (from, rest) = (at + 1, &events[at + 1..]);
+        // A container begins by getting namespaces. Who only becomes another program was left over by one.
+        if !life.iter().any(|it| matches!(it.kind, EventKind::Fork | EventKind::Setns | EventKind::Unshare)) {
+            continue;
+        }
         let exits = || life.iter().filter(|it| it.kind == EventKind::Exit);
         let end = exits().rfind(|it| it.pid_namespace_init).unwrap_or(event);
         let is_end = |it: &KernelEvent| {
@@ -108,7 +113,6 @@ pub(super) fn lives<'e>(
         };
         let before = life.iter().filter(|it| !is_end(it)).cloned().collect();
         lives.push(Lived { events: before, end, known });
-        (from, rest) = (at + 1, &events[at + 1..]);
     }
     (lives, rest)
 }

@@ -378,6 +378,28 @@ fn a_container_that_is_over_before_a_look_knows_it_is_told_by_its_name() {
 }
 
 #[test]
+fn who_is_left_over_by_a_container_is_no_life_of_it() {
+    let mut world = World::new();
+    world.docker("app", 100);
+    let mut engine = engine(&world);
+    let end = exit(&mut world, 100, 9, 1);
+    the(&tell(&mut engine, vec![end]), T::ContainerExited);
+    // A child of it, in the node's PID namespace, becomes another program and ends before a look.
+    let mut child = world.task(100).clone();
+    (child.pid, child.tgid, child.pid_namespace_init) = (101, 101, false);
+    child.start_boottime_ns += 10_000_000;
+    let cgroup = EventCgroup { name: id("app"), ..EventCgroup::default() };
+    let exec = KernelEvent { cgroup: cgroup.clone(), ..event(&world, EventKind::Exec, &child, 2) };
+    let status = Some(ExitStatus::from_wait(0));
+    let end = KernelEvent { cgroup, exit: status, ..event(&world, EventKind::Exit, &child, 3) };
+    tell(&mut engine, vec![exec, end]);
+    world.stop("app", "2026-11-27T10:00:00Z", 137);
+    world.seen.node.boottime_ns += 1_000_000_000;
+    let told = types(&advance(&mut engine, &world));
+    assert!(!told.contains(&T::ContainerStarted) && !told.contains(&T::ContainerExited), "{told:?}");
+}
+
+#[test]
 fn what_did_not_arrive_is_told_by_cause_with_the_next_look() {
     let world = application_owned();
     let mut engine = engine(&world);
