@@ -20,8 +20,10 @@ const SELDOM: Duration = Duration::from_secs(5);
 /// The same where the kernel tells what happens: then the readings only make sure.
 const SURE: Duration = Duration::from_millis(500);
 
-/// A reading may take this share of the time until the next: 0.2 % of a processor.
-const SHARE: u32 = 500;
+/// So many times as long as a reading took is waited before the next: 0.2 % of a processor where it only makes sure, 5 % where
+/// nothing else tells.
+const SURE_SHARE: u32 = 500;
+const ALONE_SHARE: u32 = 20;
 
 /// So many times as long as a look took of a processor is waited before the next: at most a tenth is spent on them,
 /// however much happens.
@@ -164,12 +166,12 @@ impl Eye {
     async fn try_look(&mut self, wanted: bool) -> Result<Option<Look>, CollectError> {
         let context = Context::new(self.options.clone());
         let began = Instant::now();
-        let often = if self.sure { SURE } else { OFTEN };
+        let (often, share) = if self.sure { (SURE, SURE_SHARE) } else { (OFTEN, ALONE_SHARE) };
         let mut changed = wanted;
         if !wanted {
             let (_, scan, _) = self.read(&context)?;
             changed = fingerprint(&scan) != self.seen;
-            self.interval = (began.elapsed() * SHARE).clamp(often, SELDOM);
+            self.interval = (began.elapsed() * share).clamp(often, SELDOM);
         }
         let now = Instant::now();
         let due = self.again.is_some_and(|at| at <= now) || now.duration_since(self.looked) >= EVERYTHING;
