@@ -399,7 +399,7 @@ impl Engine {
             let causes: Vec<String> =
                 by_cause.iter().map(|(cause, records)| format!("{records} {cause}")).collect();
             let message = format!(
-                "{records} events of the kernel did not arrive ({}); all tasks were read anew, and what came and went \
+                "{records} events of the kernel did not arrive or could not be kept ({}); all tasks were read anew, and what came and went \
                  before that is not told",
                 causes.join(", ")
             );
@@ -432,8 +432,7 @@ impl Engine {
     fn forget(&mut self, census: &Census, observation: &Observation) {
         let node = &observation.node;
         let lives = |key: ProcessKey| {
-            let at = observation.tasks.binary_search_by_key(&key.pid, |task| task.pid);
-            let task = at.ok().and_then(|at| observation.tasks.get(at));
+            let task = observation.task(key.pid);
             task.is_some_and(|task| node.ticks(task.start_boottime_ns) == key.start_ticks)
         };
         let is_there = |key| census.namespaces.contains_key(&key);

@@ -81,10 +81,8 @@ impl Moment {
         self.task(key.pid).filter(|task| self.key(task) == key)
     }
 
-    /// Sorted by pid; 0 is nobody's.
     pub(super) fn task(&self, pid: u32) -> Option<&Task> {
-        let at = self.observation.tasks.binary_search_by_key(&pid, |task| task.pid).ok()?;
-        self.observation.tasks.get(at)
+        self.observation.task(pid)
     }
 
     pub(super) fn init(&self, container: &Container) -> Option<&Task> {

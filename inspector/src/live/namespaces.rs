@@ -7,7 +7,9 @@ use super::generations::Generations;
 use super::lineage::Lineage;
 use super::moment::{Containers, Moment, Running};
 use super::story::{Story, draft, named, named_pod, process};
-use crate::observation::{EventKind, Inodes, KernelEvent, Kind, Observation, Origin, ProcessKey, Task};
+use crate::observation::{
+    EventKind, Inodes, KernelEvent, Kind, NamespaceSet, Observation, Origin, ProcessKey, Task,
+};
 use crate::view::{Change, Container, Event, EventProcess, EventType, Named, Pod};
 
 /// A pod, and the container of it that a namespace is of.
@@ -178,13 +180,16 @@ pub(super) fn home(moment: &Moment, kind: Kind, inode: u32) -> Option<(Named, Op
 pub(super) fn ends(story: &Story<'_>) -> Vec<Event> {
     let mut events = left_by_moving(story);
     events.extend(left_by_ending(story));
-    let mut gone: BTreeMap<Option<&str>, (Option<&Tenant>, Vec<Change>)> = BTreeMap::new();
+    let mut gone: BTreeMap<(Option<&str>, bool), (Option<&Tenant>, Vec<Change>)> = BTreeMap::new();
     for (key, seen) in &story.before.namespaces {
         if story.after.has(*key, seen) {
             continue;
         }
         let whose = seen.whose.as_deref();
-        let entry = gone.entry(whose.map(|(_, it)| it.id.as_str())).or_insert((whose, Vec::new()));
+        // That another has its inode proves its end; else it is that nothing was found in it.
+        let is_replaced = story.after.namespaces.contains_key(key);
+        let id = whose.map(|(_, it)| it.id.as_str());
+        let entry = gone.entry((id, is_replaced)).or_insert((whose, Vec::new()));
         entry.1.push(Change {
             kind: key.0,
             generation: seen.generation,
@@ -194,14 +199,19 @@ pub(super) fn ends(story: &Story<'_>) -> Vec<Event> {
             to_owner: None,
         });
     }
-    events.extend(gone.into_values().map(|(whose, changes)| Event {
+    events.extend(gone.into_iter().map(|((_, is_replaced), (whose, changes))| Event {
         pod: whose.map(|(pod, _)| pod.clone()),
         container: whose.map(|(_, container)| container.clone()),
         message: format!(
-            "{}{} destroyed: no process and nothing else that was looked for keeps {}",
+            "{}{} destroyed: {}",
             names(&changes),
             whose.map_or_else(String::new, |(_, it)| format!(" of {}", it.name)),
-            if changes.len() == 1 { "it" } else { "them" }
+            match (is_replaced, changes.len()) {
+                (true, 1) => "its inode is the next one's",
+                (true, _) => "their inodes are the next ones'",
+                (false, 1) => "no process and nothing else that was looked for keeps it",
+                (false, _) => "no process and nothing else that was looked for keeps them",
+            }
         ),
         namespaces: changes,
         ..draft(EventType::NamespaceDestroyed)
@@ -240,17 +250,18 @@ struct Moved<'a> {
     changes: Vec<(Kind, u32, u32)>,
 }
 
+/// The namespaces that a process was in before. Of one that no look has seen yet, the kernel told where it came from.
+fn was_in(story: &Story<'_>, process: ProcessKey) -> Option<Inodes> {
+    let seen = story.last.process(process).map(|task| task.namespaces);
+    seen.or_else(|| story.origins.get(&process).copied())
+}
+
 fn moved<'a>(story: &Story<'a>) -> Vec<Moved<'a>> {
-    let last: HashMap<ProcessKey, Inodes> = (story.last.observation().tasks.iter())
-        .filter(|task| task.is_leader())
-        .map(|task| (story.last.key(task), task.namespaces))
-        .collect();
     let still = story.next.observation().tasks.iter().filter(|task| task.is_leader() && !task.zombie);
     still
         .filter_map(|task| {
             let key = story.next.key(task);
-            // Of one that no look has seen yet, the kernel told where it came from.
-            let was = last.get(&key).or_else(|| story.origins.get(&key))?;
+            let was = was_in(story, key)?;
             let changes: Vec<_> = task
                 .namespaces
                 .iter()
@@ -313,7 +324,16 @@ pub(super) fn beginnings(story: &Story<'_>) -> Vec<Event> {
 }
 
 /// Of which kind, from where, to where.
-type Step = (Kind, Option<u32>, u32);
+pub(super) type Step = (Kind, Option<u32>, u32);
+
+/// What a call of `setns` came into, and where from.
+pub(super) fn steps(old: &NamespaceSet, new: &NamespaceSet) -> impl Iterator<Item = Step> {
+    let own = new.namespaces.iter().filter(|(kind, inode)| old.namespaces.get(*kind) != Some(*inode));
+    let own = own.map(|(kind, inode)| (kind, old.namespaces.get(kind), inode));
+    // For its children only, but it will hardly stay without.
+    let pid = new.pid_for_children.filter(|_| new.pid_for_children != old.pid_for_children);
+    own.chain(pid.map(|inode| (Kind::Pid, old.pid_for_children, inode)))
+}
 
 /// Who called `setns`, also where it is gone by now. A thread does so for a moment, for its process: a look finds it if
 /// it stays.
@@ -324,12 +344,7 @@ fn called(story: &Story<'_>) -> Vec<Event> {
         let (Some(old), Some(new)) = (call.old, call.new) else { continue };
         let of_call = moves.entry((call.process_start_boottime_ns, call.tgid)).or_insert((call, Vec::new()));
         of_call.0 = call;
-        let own = new.namespaces.iter().filter(|(kind, inode)| old.namespaces.get(*kind) != Some(*inode));
-        let own = own.map(|(kind, inode)| (kind, old.namespaces.get(kind), inode));
-        // What its children are to be born into.
-        let pid = new.pid_for_children.filter(|_| new.pid_for_children != old.pid_for_children);
-        let pid = pid.map(|inode| (Kind::Pid, old.pid_for_children, inode));
-        for (kind, from, to) in own.chain(pid) {
+        for (kind, from, to) in steps(&old, &new) {
             match of_call.1.iter_mut().find(|(it, ..)| *it == kind) {
                 // On from there: what counts is where from and where to.
                 Some(step) => step.2 = to,
@@ -391,12 +406,7 @@ fn created(story: &Story<'_>, is_new: &impl Fn((Kind, u32)) -> bool) -> Vec<Even
             let made = first.filter(|it| it.process.pid == pid)?;
             Some(EventProcess { pid, start_boottime_ns, comm: made.comm.clone() })
         });
-        let from = |kind| {
-            let task = task?;
-            let key = story.next.key(task);
-            let was = story.last.process(key).map(|it| it.namespaces);
-            was.or_else(|| story.origins.get(&key).copied())?.get(kind)
-        };
+        let from = |kind| was_in(story, story.next.key(task?))?.get(kind);
         let changes: Vec<Change> =
             keys.iter().map(|(kind, inode)| change(story, *kind, from(*kind), Some(*inode))).collect();
         let by = match (whose, &process) {

@@ -38,13 +38,10 @@ impl Paths {
 
 /// Whether this is the end of a process that is there still.
 pub(super) fn is_leaving(event: &KernelEvent, observation: &Observation) -> bool {
-    let tasks = &observation.tasks;
-    let row = || {
-        let at = tasks.binary_search_by_key(&event.tgid, |task| task.pid).ok();
-        at.and_then(|at| tasks.get(at))
-    };
     event.kind == EventKind::Exit
-        && row().is_some_and(|it| it.start_boottime_ns == event.process_start_boottime_ns && !it.is_dead())
+        && observation
+            .task(event.tgid)
+            .is_some_and(|it| it.start_boottime_ns == event.process_start_boottime_ns && !it.is_dead())
 }
 
 /// Applies events, in the kernel's order.
@@ -79,8 +76,7 @@ impl Patch<'_, '_> {
         if let Some(over) = self.over.get(&pid) {
             return over.as_ref();
         }
-        let at = self.observation.tasks.binary_search_by_key(&pid, |task| task.pid).ok()?;
-        self.observation.tasks.get(at)
+        self.observation.task(pid)
     }
 
     fn apply(&mut self, event: &KernelEvent) {

@@ -6,9 +6,9 @@ use std::collections::HashMap;
 use super::birth::container_id;
 use super::generations::Generations;
 use super::moment::Moment;
-use super::namespaces::{change_in, home, is_managed, names};
+use super::namespaces::{change_in, home, is_managed, names, steps};
 use super::story::draft;
-use crate::observation::{EventKind, KernelEvent, Kind, ProcessKey};
+use crate::observation::{EventKind, KernelEvent, ProcessKey};
 use crate::state::facts::{YOUNG_NS, is_helper_name};
 use crate::view::{Change, Event, EventProcess, EventTier, EventType, Named};
 
@@ -55,11 +55,7 @@ impl Visits {
 
     fn enters(&mut self, key: ProcessKey, event: &KernelEvent, moment: &Moment, generations: &Generations) {
         let (Some(old), Some(new)) = (event.old, event.new) else { return };
-        let moved = new.namespaces.iter().filter(|(kind, inode)| old.namespaces.get(*kind) != Some(*inode));
-        // For its children only, but it will hardly stay without.
-        let children = new.pid_for_children.filter(|_| new.pid_for_children != old.pid_for_children);
-        let children = children.map(|inode| (Kind::Pid, inode));
-        for (kind, inode) in moved.chain(children) {
+        for (kind, from, inode) in steps(&old, &new) {
             let Some((pod, _)) = home(moment, kind, inode) else { continue };
             // Who joins what no runtime claims is of that group from then on.
             if !is_managed(moment, &pod) {
@@ -71,13 +67,7 @@ impl Visits {
                 boottime_ns: event.boottime_ns,
             });
             if visit.changes.iter().all(|it| it.kind != kind) {
-                visit.changes.push(change_in(
-                    moment,
-                    generations,
-                    kind,
-                    old.namespaces.get(kind),
-                    Some(inode),
-                ));
+                visit.changes.push(change_in(moment, generations, kind, from, Some(inode)));
             }
         }
     }

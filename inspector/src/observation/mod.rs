@@ -81,6 +81,15 @@ pub struct Observation {
     pub history: History,
 }
 
+impl Observation {
+    /// The row of a task: its own, where it has one.
+    #[must_use]
+    pub fn task(&self, pid: u32) -> Option<&Task> {
+        let at = self.tasks.binary_search_by_key(&pid, |task| task.pid).ok()?;
+        self.tasks.get(at)
+    }
+}
+
 /// The machine and the moment of an observation.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Node {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::Listening;
-use crate::observation::{KernelEvent, Task};
+use crate::observation::{Gap, KernelEvent, Task};
 use crate::source::Context;
 use crate::source::bpf::{BpfError, EventConfig, EventCounts, EventReader, EventTier, Wake};
 
@@ -37,6 +37,8 @@ pub(super) struct Listener {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
     pub tier: EventTier,
+    /// What is not told as it happens.
+    pub gaps: Vec<Gap>,
 }
 
 impl Listener {
@@ -60,6 +62,8 @@ impl Listener {
             log::info!("{}: {}", gap.what, gap.why);
         }
         let tier = reader.tier();
+        // By tracepoints it is told as well.
+        let gaps = if tier == EventTier::ForkExec { reader.gaps().to_vec() } else { Vec::new() };
         let (sender, batches) = mpsc::channel(BATCHES);
         let (track, tracked) = std_mpsc::channel::<Vec<Task>>();
         let stop = Arc::new(AtomicBool::new(false));
@@ -94,7 +98,7 @@ impl Listener {
             }
         });
         let thread = spawned.map_err(BpfError::Events)?;
-        Ok(Self { batches, track, stop, thread: Some(thread), tier })
+        Ok(Self { batches, track, stop, thread: Some(thread), tier, gaps })
     }
 
     /// Waits for the next batch; `None` once the thread has ended.

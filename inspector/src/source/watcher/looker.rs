@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::mpsc::{self as std_mpsc, RecvTimeoutError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -42,25 +43,43 @@ const SECOND_LOOK: Duration = Duration::from_millis(1200);
 /// Whether, and how, all tasks are read.
 pub(super) type Reading = (Option<bpf::Reader>, Option<Gap>);
 
+/// Whether the kernel tells what happens between two looks.
+pub(super) struct Hearing {
+    /// It does.
+    pub sure: bool,
+    /// What it does not.
+    pub gaps: Vec<Gap>,
+}
+
+impl Hearing {
+    /// It does not.
+    pub(super) fn not(why: &str) -> Self {
+        let why = format!("the kernel's events are not heard: {why}");
+        Self { sure: false, gaps: vec![Gap::detail("what comes and goes between two looks", why)] }
+    }
+}
+
 /// The thread that looks, ended when dropped.
 pub(super) struct Looker {
     looks: mpsc::Receiver<Result<Look, CollectError>>,
     ask: Option<std_mpsc::Sender<()>>,
+    hearing: Arc<Mutex<Hearing>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Looker {
-    /// Begins with a first look. `sure` says that the kernel tells what happens.
-    pub(super) fn start(options: Options, reading: Reading, sure: bool) -> std::io::Result<Self> {
+    /// Begins with a first look.
+    pub(super) fn start(options: Options, reading: Reading, hearing: Hearing) -> std::io::Result<Self> {
         let (sender, looks) = mpsc::channel(1);
         let (ask, asked) = std_mpsc::channel();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (reader, declined) = reading;
+        let hearing = Arc::new(Mutex::new(hearing));
         let mut eye = Eye {
             options,
             reader,
             declined,
-            sure,
+            hearing: Arc::clone(&hearing),
             seen: 0,
             looked: Instant::now(),
             cost: Duration::ZERO,
@@ -92,7 +111,7 @@ impl Looker {
                 }
             }
         })?;
-        Ok(Self { looks, ask: Some(ask), thread: Some(thread) })
+        Ok(Self { looks, ask: Some(ask), hearing, thread: Some(thread) })
     }
 
     /// Waits for the next look; `None` once the thread has ended.
@@ -103,6 +122,12 @@ impl Looker {
     /// The look that is there already.
     pub(super) fn try_next(&mut self) -> Option<Result<Look, CollectError>> {
         self.looks.try_recv().ok()
+    }
+
+    /// It is heard otherwise from now on.
+    pub(super) fn hear(&self, hearing: Hearing) {
+        *lock(&self.hearing) = hearing;
+        self.ask();
     }
 
     /// Something has happened.
@@ -124,6 +149,11 @@ impl Drop for Looker {
     }
 }
 
+/// Nothing panics while it is locked.
+fn lock(hearing: &Mutex<Hearing>) -> MutexGuard<'_, Hearing> {
+    hearing.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Sleeps so long, whatever is asked meanwhile, unless nobody can ask any more.
 fn wait(asked: &std_mpsc::Receiver<()>, time: Duration) -> Result<(), RecvTimeoutError> {
     let end = Instant::now() + time;
@@ -141,7 +171,7 @@ struct Eye {
     options: Options,
     reader: Option<bpf::Reader>,
     declined: Option<Gap>,
-    sure: bool,
+    hearing: Arc<Mutex<Hearing>>,
     /// What the tasks looked like when everything was last looked at.
     seen: u64,
     looked: Instant,
@@ -166,7 +196,7 @@ impl Eye {
     async fn try_look(&mut self, wanted: bool) -> Result<Option<Look>, CollectError> {
         let context = Context::new(self.options.clone());
         let began = Instant::now();
-        let (often, share) = if self.sure { (SURE, SURE_SHARE) } else { (OFTEN, ALONE_SHARE) };
+        let (often, share) = if lock(&self.hearing).sure { (SURE, SURE_SHARE) } else { (OFTEN, ALONE_SHARE) };
         let mut changed = wanted;
         if !wanted {
             let (_, scan, _) = self.read(&context)?;
@@ -211,7 +241,9 @@ impl Eye {
         let observation: Result<Observation, _> = collect_by(&context, &mut read).await;
         self.seen = seen;
         self.cost = processor_time().saturating_sub(began);
-        Ok(Look { observation: observation?, since_boottime_ns })
+        let mut observation = observation?;
+        observation.gaps.extend(lock(&self.hearing).gaps.iter().cloned());
+        Ok(Look { observation, since_boottime_ns })
     }
 
     fn read(&mut self, context: &Context) -> Result<(TaskSource, TaskScan, Option<Gap>), CollectError> {

@@ -12,7 +12,7 @@ use crate::observation::{
     Blind, EventKind, HeardBy, Input, KernelEvent, Kind, Look, Observation, Task, Told,
 };
 use listener::{Batch, Listener, lost};
-use looker::Looker;
+use looker::{Hearing, Looker};
 
 /// What belongs together happens within so long: what came is handed on once nothing more does, or after so long.
 const QUIET: Duration = Duration::from_millis(2);
@@ -75,16 +75,16 @@ impl Watcher {
         let context = Context::new(options.clone());
         let reading = looker::reading(&context)?;
         // First the events, then the look: nothing falls in between.
-        let listener = match reading.0.as_ref().map(|_| Listener::start(&context, listening)) {
-            Some(Ok(listener)) => Some(listener),
-            Some(Err(error)) => {
-                log::info!("events are not heard, the tasks are read more often instead: {error}");
-                None
+        let (listener, hearing) = match reading.0.as_ref().map(|_| Listener::start(&context, listening)) {
+            Some(Ok(mut listener)) => {
+                let gaps = std::mem::take(&mut listener.gaps);
+                (Some(listener), Hearing { sure: true, gaps })
             }
-            None => None,
+            Some(Err(error)) => (None, Hearing::not(&error.to_string())),
+            None => (None, Hearing::not("the tasks are not read by eBPF, either")),
         };
         let by = listener.as_ref().map(heard_by);
-        let mut looker = Looker::start(options, reading, by.is_some()).map_err(CollectError::Watch)?;
+        let mut looker = Looker::start(options, reading, hearing).map_err(CollectError::Watch)?;
         let first = match looker.next().await {
             Some(first) => first?,
             None => return Err(CollectError::Watch(std::io::Error::other("the looking thread has ended"))),
@@ -173,8 +173,10 @@ impl Watcher {
                 batch = batch => match batch {
                     Some(batch) => return Ok(self.hear(batch).await),
                     None => {
-                        // It said why. From here on only looks tell.
+                        // From here on only looks tell, and what is made of them says so.
                         (self.listener, self.by) = (None, None);
+                        self.looker.hear(Hearing::not("the thread that heard them has ended; its log says why"));
+                        return Ok(Input::Told(Told { boottime_ns: node::boottime_ns(), ..Told::default() }));
                     }
                 },
                 look = self.looker.next() => match look {
