@@ -18,6 +18,9 @@ type Tenant = (Named, Named);
 /// Whose new namespaces are, where a container is known; else the start and the pid of who made them.
 type Maker<'a> = (Option<&'a str>, u64, u32);
 
+/// Namespaces that are gone, and whose they were.
+type Gone<'a> = (Option<&'a Tenant>, Vec<Change>);
+
 /// A namespace as it was seen.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Seen {
@@ -180,7 +183,7 @@ pub(super) fn home(moment: &Moment, kind: Kind, inode: u32) -> Option<(Named, Op
 pub(super) fn ends(story: &Story<'_>) -> Vec<Event> {
     let mut events = left_by_moving(story);
     events.extend(left_by_ending(story));
-    let mut gone: BTreeMap<(Option<&str>, bool), (Option<&Tenant>, Vec<Change>)> = BTreeMap::new();
+    let mut gone: BTreeMap<(Option<&str>, bool), Gone<'_>> = BTreeMap::new();
     for (key, seen) in &story.before.namespaces {
         if story.after.has(*key, seen) {
             continue;
