@@ -50,7 +50,7 @@ fn node(containers: u32) -> Observation {
                     Declaration::Private
                 }
                 (false, false) => {
-                    let other = seen.tasks.last().map(|task| task.namespaces).unwrap();
+                    let other = seen.tasks.iter().last().map(|task| task.namespaces).unwrap();
                     namespaces.set(kind, other.get(kind).unwrap());
                     Declaration::Container(format!("{:064x}", number - 1))
                 }
@@ -64,11 +64,11 @@ fn node(containers: u32) -> Observation {
             tgid: pid,
             parent: 1,
             start_boottime_ns,
-            comm: "server".to_owned(),
+            comm: "server".into(),
             uid: Some(0),
             pid_namespace_init: owner,
             namespaces,
-            cgroup: Some(format!("/docker/{id}")),
+            cgroup: Some(format!("/docker/{id}").into()),
             ..Task::default()
         });
         if owner {

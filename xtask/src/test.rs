@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-use crate::cargo::{cargo, host_target};
+use crate::cargo::{cargo, host_target, link_statically};
 use crate::{setup, sh};
 
 /// Sets up and tests; with a filter, only the matching tests of cargo's. What fails stops nothing that comes after it, so
@@ -52,10 +52,12 @@ pub fn test(filter: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Everything that cargo tests on this machine.
+/// Everything that cargo tests on this machine; static, as what ships is and as the guest has to have it: so that it is
+/// built once.
 fn cargo_test() -> Result<std::process::Command> {
     let mut tests = cargo("test")?;
     tests.args(["--workspace", "--exclude", "inspector-ebpf"]);
+    link_statically(&mut tests, &host_target());
     Ok(tests)
 }
 

@@ -5,7 +5,7 @@ use crate::state::facts::facts;
 use crate::state::tests::world::World;
 
 fn audit(world: &mut World, choice: &Choice, waivers: &str, baseline: &Baseline) -> FindingList {
-    world.seen.tasks.sort_by_key(|task| task.pid);
+    world.seen.tasks.put_in_order();
     let snapshot = crate::state::snapshot(&world.seen);
     let facts = facts(&world.seen);
     let judgement = findings::evaluate(&Node::new("node", &snapshot.pods, &facts));
@@ -151,7 +151,7 @@ fn a_label_suppresses_what_is_about_its_container_and_no_more() {
 #[test]
 fn an_earlier_observation_is_a_baseline_too() {
     let mut earlier = world();
-    earlier.seen.tasks.sort_by_key(|task| task.pid);
+    earlier.seen.tasks.put_in_order();
     let snapshot = crate::state::snapshot(&earlier.seen);
     let facts = facts(&earlier.seen);
     let judgement = findings::evaluate(&Node::new("node", &snapshot.pods, &facts));

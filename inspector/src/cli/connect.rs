@@ -2,12 +2,11 @@
 
 use std::io::Write as _;
 
-use crate::findings::Judgement;
 use crate::manifests::Manifests;
 use crate::observation::Observation;
 use crate::render::{self, Format, Look};
 use crate::source::{Context, Options, TaskChoice, bpf};
-use crate::state::Snapshot;
+
 use crate::state::namespaces::Namespaces;
 use crate::view::{Explanation, FindingList, PodList, ProcessList, Target};
 use crate::{audit, demo, doctor, findings, source, state, view};
@@ -31,15 +30,9 @@ pub async fn collect(context: &Context) -> Result<Observation, Failure> {
 /// The pods in an observation.
 #[must_use]
 pub fn pods(observation: &Observation, all: bool) -> PodList {
-    let snapshot = state::snapshot(observation);
-    let judgement = judge(observation, &snapshot);
+    let (snapshot, facts) = state::snapshot_and_facts(observation);
+    let judgement = findings::evaluate(&findings::Node::new(&observation.node.name, &snapshot.pods, &facts));
     view::pod_list(observation, snapshot, judgement.findings, all)
-}
-
-/// What the rules say of what was seen.
-fn judge(observation: &Observation, snapshot: &Snapshot) -> Judgement {
-    let facts = state::facts::facts(observation);
-    findings::evaluate(&findings::Node::new(&observation.node.name, &snapshot.pods, &facts))
 }
 
 /// All about one thing in an observation.
@@ -48,10 +41,9 @@ fn judge(observation: &Observation, snapshot: &Snapshot) -> Judgement {
 /// If the target is unknown or ambiguous.
 pub fn explanation(observation: &Observation, target: &str) -> Result<Explanation, Failure> {
     const SORTS: [&str; 4] = ["pod", "container", "pid", "namespace"];
-    let snapshot = state::snapshot(observation);
+    let (snapshot, facts) = state::snapshot_and_facts(observation);
     let resolved = Target::resolve(target, observation, &snapshot, &SORTS).map_err(Failure::usage)?;
     let target = resolved.narrowed(target);
-    let facts = state::facts::facts(observation);
     let node = findings::Node::new(&observation.node.name, &snapshot.pods, &facts);
     let judgement = findings::evaluate(&node);
     Ok(view::explain(observation, &snapshot, &facts, &judgement, target))
@@ -66,8 +58,7 @@ pub fn audit(
     baseline: &audit::Baseline,
     manifests: &Manifests,
 ) -> FindingList {
-    let snapshot = state::snapshot(observation);
-    let facts = state::facts::facts(observation);
+    let (snapshot, facts) = state::snapshot_and_facts(observation);
     let node = findings::Node::new(&observation.node.name, &snapshot.pods, &facts).with_manifests(manifests);
     let judgement = findings::evaluate(&node);
     audit::report(observation, &snapshot, judgement, choice, waivers, baseline)
@@ -76,8 +67,7 @@ pub fn audit(
 /// What the rules say of an earlier observation, to compare with.
 #[must_use]
 pub fn judged(earlier: &Observation, manifests: &Manifests) -> audit::Baseline {
-    let snapshot = state::snapshot(earlier);
-    let facts = state::facts::facts(earlier);
+    let (snapshot, facts) = state::snapshot_and_facts(earlier);
     let node = findings::Node::new(&earlier.node.name, &snapshot.pods, &facts).with_manifests(manifests);
     audit::Baseline::judged(earlier, findings::evaluate(&node))
 }

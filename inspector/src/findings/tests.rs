@@ -169,7 +169,7 @@ fn who_is_no_foreign_process() {
     world.process(400, "bash");
     world.process(401, "runc").with(200, &[Kind::Net]).child_of(400);
     world.seen.node.boottime_ns = 500_000_000_000;
-    world.task(304).comm = "conmon".to_owned();
+    world.task(304).comm = "conmon".into();
     let judgement = judge(&mut world);
     assert_eq!(only(&judgement, "PNS006").subject.pid, Some(401));
 }

@@ -1,6 +1,7 @@
 //! Which use of an inode a namespace is: the kernel hands out the dead one's inode to the very next namespace.
 
 use std::collections::HashMap;
+use std::num::NonZeroU64;
 
 use super::namespaces::Census;
 use crate::observation::Kind;
@@ -15,16 +16,26 @@ pub(super) struct Span {
     pub until_ns: u64,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Use {
     generation: u64,
-    id: Option<u64>,
+    id: Option<NonZeroU64>,
     present: bool,
-    /// The look that found it first, where one did before the kernel told of it.
-    found: Option<Span>,
-    /// When the kernel told that it was made.
-    created_ns: Option<u64>,
+    begin: Begin,
 }
+
+/// How its beginning was noticed.
+#[derive(Clone, Copy, Debug)]
+enum Begin {
+    /// The kernel told nothing of it yet, and no look found it.
+    Untold,
+    /// A look found it, which was done then.
+    Found(u64),
+    /// The kernel told when it was made.
+    Told(u64),
+}
+
+const _: () = assert!(size_of::<Use>() == 40);
 
 /// The uses of every inode, as far as this stream saw.
 #[derive(Clone, Debug, Default)]
@@ -48,15 +59,19 @@ impl Generations {
     /// behind it, `None` where it comes of what the kernel told.
     pub(super) fn see(&mut self, census: &mut Census, span: Option<Span>) {
         for (key, seen) in &mut census.namespaces {
-            let new = Use { generation: self.floor, id: None, present: false, found: None, created_ns: None };
+            let new = Use { generation: self.floor, id: None, present: false, begin: Begin::Untold };
             let of_inode = self.uses.entry(*key).or_insert(new);
             // A look that began before the namespace was made may have seen the one before it.
-            let is_of_this = of_inode.created_ns.is_none_or(|at| span.is_some_and(|span| at < span.since_ns));
+            let is_of_this = match of_inode.begin {
+                Begin::Told(at_ns) => span.is_some_and(|span| at_ns < span.since_ns),
+                Begin::Found(_) | Begin::Untold => true,
+            };
             let id = seen.id.filter(|_| is_of_this);
             let is_another = of_inode.id.zip(id).is_some_and(|(before, now)| before != now);
             if !of_inode.present || is_another {
                 of_inode.generation += 1;
-                (of_inode.found, of_inode.created_ns, of_inode.id) = (span, None, None);
+                of_inode.begin = span.map_or(Begin::Untold, |span| Begin::Found(span.until_ns));
+                of_inode.id = None;
             }
             of_inode.present = true;
             of_inode.id = id.or(of_inode.id);
@@ -74,18 +89,20 @@ impl Generations {
 
     /// Takes note that the kernel told of a new namespace.
     pub(super) fn create(&mut self, key: (Kind, u32), at_ns: u64) -> Creation {
-        let new =
-            Use { generation: self.floor, id: None, present: false, found: None, created_ns: Some(at_ns) };
+        let told = Begin::Told(at_ns);
+        let new = Use { generation: self.floor, id: None, present: false, begin: told };
         let of_inode = self.uses.entry(key).or_insert(new);
-        let was_found = of_inode.found.is_some_and(|span| at_ns <= span.until_ns);
-        if of_inode.present && of_inode.created_ns.is_none() && was_found {
-            of_inode.created_ns = Some(at_ns);
+        if of_inode.present
+            && let Begin::Found(until_ns) = of_inode.begin
+            && at_ns <= until_ns
+        {
+            of_inode.begin = told;
             return Creation::Known;
         }
         let instead_of = of_inode.present.then_some(of_inode.generation);
         of_inode.generation += 1;
         of_inode.present = true;
-        (of_inode.found, of_inode.created_ns, of_inode.id) = (None, Some(at_ns), None);
+        (of_inode.begin, of_inode.id) = (told, None);
         Creation::New { instead_of }
     }
 
@@ -103,6 +120,7 @@ mod tests {
     const KEY: (Kind, u32) = (Kind::Uts, 7);
 
     fn census(id: Option<u64>) -> Census {
+        let id = id.and_then(NonZeroU64::new);
         Census { namespaces: [(KEY, Seen { id, ..Seen::default() })].into() }
     }
 

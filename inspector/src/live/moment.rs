@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::story::Names;
 use crate::findings::{self, Judgement};
 use crate::observation::{Kind, Observation, ProcessKey, SeenClass, SeenOwner, Task};
-use crate::state::facts::{self, Foreign};
+use crate::state::facts::Foreign;
 use crate::state::{self, Snapshot};
 use crate::view::{Class, Container, Pod};
 
@@ -33,8 +33,7 @@ impl Moment {
     /// Makes everything of it that can be made.
     #[must_use]
     pub fn of(observation: Observation) -> Self {
-        let snapshot = state::snapshot(&observation);
-        let facts = facts::facts(&observation);
+        let (snapshot, facts) = state::snapshot_and_facts(&observation);
         let judgement =
             findings::evaluate(&findings::Node::new(&observation.node.name, &snapshot.pods, &facts));
         let names = judgement.findings.iter().map(|it| Names::of(it, &snapshot.pods)).collect();

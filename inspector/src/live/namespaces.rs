@@ -1,6 +1,7 @@
 //! Namespaces that are new, gone, come into and left.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::Arc;
 
 use super::generations::Generations;
@@ -21,18 +22,27 @@ type Maker<'a> = (Option<&'a str>, u64, u32);
 /// Namespaces that are gone, and whose they were.
 type Gone<'a> = (Option<&'a Tenant>, Vec<Change>);
 
-/// A namespace as it was seen.
+/// A namespace as it was seen. Of these there are ten thousands, of two moments at a time.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Seen {
     /// The kernel's id of it, where it has one.
-    pub id: Option<u64>,
+    pub id: Option<NonZeroU64>,
     /// The eldest process whose main thread is in it: its start, and its pid.
-    pub eldest: Option<(u64, u32)>,
+    pub eldest: Option<(u64, NonZeroU32)>,
     /// Which use of its inode it is.
     pub generation: u64,
     /// The pod and the container whose init was its eldest, once that was so.
     pub whose: Option<Arc<Tenant>>,
 }
+
+impl Seen {
+    /// The start and the pid of the eldest process whose main thread is in it.
+    fn eldest(&self) -> Option<(u64, u32)> {
+        self.eldest.map(|(start_boottime_ns, pid)| (start_boottime_ns, pid.get()))
+    }
+}
+
+const _: () = assert!(size_of::<Seen>() == 40);
 
 /// Every namespace of a moment: of tasks, and of what else keeps one.
 #[derive(Default)]
@@ -44,11 +54,11 @@ impl Census {
     pub(super) fn of(observation: &Observation) -> Self {
         let mut namespaces: BTreeMap<(Kind, u32), Seen> = BTreeMap::new();
         for task in &observation.tasks {
-            let age = (task.start_boottime_ns, task.pid);
+            let age = NonZeroU32::new(task.pid).map(|pid| (task.start_boottime_ns, pid));
             for key in task.namespaces.iter() {
                 let seen = namespaces.entry(key).or_default();
-                if task.is_leader() && !task.zombie && seen.eldest.is_none_or(|it| age < it) {
-                    seen.eldest = Some(age);
+                if task.is_leader() && !task.zombie && (seen.eldest.is_none() || age < seen.eldest) {
+                    seen.eldest = age;
                 }
             }
             // What children are to be born into is there already.
@@ -64,7 +74,7 @@ impl Census {
             namespaces.entry((handle.kind, handle.inode)).or_default();
         }
         for fact in &observation.namespaces {
-            namespaces.entry((fact.kind, fact.inode)).or_default().id = fact.id;
+            namespaces.entry((fact.kind, fact.inode)).or_default().id = fact.id.and_then(NonZeroU64::new);
         }
         Self { namespaces }
     }
@@ -80,7 +90,7 @@ impl Census {
     pub(super) fn attribute(&mut self, containers: &Containers<'_>, before: &Self, lineage: &Lineage) {
         let mut names: HashMap<u32, Arc<Tenant>> = HashMap::new();
         for (key, seen) in &mut self.namespaces {
-            let eldest = || seen.eldest.map(|(_, pid)| pid);
+            let eldest = || seen.eldest().map(|(_, pid)| pid);
             let maker = || lineage.creation(*key).map(|made| made.process.pid);
             let of = |pid: u32| Some((pid, containers.by_pid(pid)?));
             let now = eldest().and_then(of).or_else(|| maker().and_then(of));
@@ -389,13 +399,13 @@ fn joined_by(process: EventProcess, joined: Vec<Change>) -> Option<Event> {
 fn created(story: &Story<'_>, is_new: &impl Fn((Kind, u32)) -> bool) -> Vec<Event> {
     let mut made: BTreeMap<Maker<'_>, Vec<(Kind, u32)>> = BTreeMap::new();
     for (key, seen) in story.after.namespaces.iter().filter(|(key, _)| is_new(**key)) {
-        let whose = seen.eldest.and_then(|(_, pid)| story.is.by_pid(pid));
+        let whose = seen.eldest().and_then(|(_, pid)| story.is.by_pid(pid));
         let whose = whose.filter(|it| it.container.runtime.is_some());
         // What was made in several steps for one container is one thing that happened.
         let by = match (whose, story.lineage.creation(*key)) {
-            (Some(_), _) => seen.eldest,
+            (Some(_), _) => seen.eldest(),
             (None, Some(made)) => Some((made.start_boottime_ns, made.process.pid)),
-            (None, None) => seen.eldest,
+            (None, None) => seen.eldest(),
         };
         let (start, pid) = by.unwrap_or_default();
         made.entry((whose.map(|it| it.container.id.as_str()), start, pid)).or_default().push(*key);

@@ -2,9 +2,11 @@
 //! the same twice, or what a look has seen already, changes nothing.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use crate::observation::{
     EventCgroup, EventKind, ExitStatus, KernelEvent, Kind, NamespaceSet, Observation, RuntimeState, Task,
+    Tasks,
 };
 
 /// The exit code of who is killed: 128 and SIGKILL.
@@ -12,11 +14,11 @@ const KILLED: i32 = 137;
 
 /// Where the cgroups of a node are, by the kernel's ids of them.
 #[derive(Default)]
-pub(super) struct Paths(HashMap<u64, String>);
+pub(super) struct Paths(HashMap<u64, Arc<str>>);
 
 impl Paths {
     /// As far as the tasks tell.
-    pub(super) fn of(tasks: &[Task]) -> Self {
+    pub(super) fn of(tasks: &Tasks) -> Self {
         let mut paths = HashMap::new();
         for (id, path) in tasks.iter().filter_map(|task| Some((task.cgroup_id?, task.cgroup.as_ref()?))) {
             paths.entry(id).or_insert_with(|| path.clone());
@@ -26,13 +28,13 @@ impl Paths {
 
     /// The path of the cgroup that an event names. Of one that no task was in only the own name is known: what is above it is
     /// left out.
-    pub(super) fn path(&self, cgroup: &EventCgroup) -> (Option<u64>, Option<String>) {
+    pub(super) fn path(&self, cgroup: &EventCgroup) -> (Option<u64>, Option<Arc<str>>) {
         let id = if cgroup.name_is_of_pids { cgroup.pids } else { cgroup.v2 };
         let name = cgroup.name.as_str();
         // Each hierarchy counts for itself: the same number may be another cgroup's in another one.
-        let is_it = |path: &&String| path.rsplit('/').next() == Some(name);
+        let is_it = |path: &&Arc<str>| path.rsplit('/').next() == Some(name);
         let path = id.and_then(|id| self.0.get(&id)).filter(is_it).cloned();
-        (id, path.or_else(|| (!cgroup.name_truncated).then(|| format!("/{name}"))))
+        (id, path.or_else(|| (!cgroup.name_truncated).then(|| format!("/{name}").into())))
     }
 }
 
@@ -103,7 +105,7 @@ impl Patch<'_, '_> {
 
     fn changes(&mut self, event: &KernelEvent) {
         let mut task = self.row(event).cloned().unwrap_or_else(|| self.new_task(event));
-        task.comm.clone_from(&event.comm);
+        task.comm = event.comm.as_str().into();
         if let Some(new) = event.new {
             set_namespaces(&mut task, &new);
         }
@@ -185,7 +187,7 @@ impl Patch<'_, '_> {
             // Who made it is more than who it was given to; the next look says the latter.
             parent: event.caller.or(event.parent).map_or(0, |it| it.tgid),
             start_boottime_ns: event.start_boottime_ns,
-            comm: event.comm.clone(),
+            comm: event.comm.as_str().into(),
             uid: Some(event.uid),
             kernel_thread: event.kernel_thread,
             pid_namespace_init: event.pid_namespace_init,
@@ -212,30 +214,23 @@ impl Patch<'_, '_> {
             .filter(|task| gone.binary_search(&task.pid).is_ok())
             .flat_map(|task| task.namespaces.iter())
             .collect();
-        let mut tasks = std::mem::take(&mut observation.tasks);
-        tasks.retain_mut(|task| match over.remove(&task.pid) {
+        let tasks = &mut observation.tasks;
+        tasks.shared_mut().retain_mut(|task| match over.remove(&task.pid) {
             None => true,
             Some(None) => false,
             Some(Some(now)) => {
-                *task = now;
+                *task = now.into();
                 true
             }
         });
-        let (kept, new) = (tasks.len(), over.into_values().flatten());
-        tasks.extend(new);
+        tasks.extend(over.into_values().flatten());
         // Stray threads go with their process.
-        let is_sorted = tasks.len() == kept;
-        if !is_sorted {
-            tasks.sort_by_key(|task| task.pid);
-        }
         let strays: Vec<u32> = tasks.iter().filter(|task| !task.is_leader()).map(|task| task.tgid).collect();
         if !strays.is_empty() {
-            let gone: BTreeSet<u32> = (strays.into_iter())
-                .filter(|tgid| tasks.binary_search_by_key(tgid, |task| task.pid).is_err())
-                .collect();
+            let gone: BTreeSet<u32> =
+                (strays.into_iter()).filter(|tgid| tasks.get(*tgid).is_none()).collect();
             tasks.retain(|task| task.is_leader() || !gone.contains(&task.tgid));
         }
-        observation.tasks = tasks;
         forget_empty(observation, left);
     }
 }

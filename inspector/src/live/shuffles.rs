@@ -3,9 +3,12 @@
 //! beginning or end twice.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::*;
-use crate::observation::{EventCgroup, ExitStatus, Inodes, Kind, NamespaceSet, RuntimeState, Task, TaskRef};
+use crate::observation::{
+    EventCgroup, ExitStatus, Inodes, Kind, NamespaceSet, RuntimeState, Task, TaskRef, Tasks,
+};
 use crate::state::tests::world::{World, id};
 
 /// Numbers that a seed gives (`SplitMix64`).
@@ -73,7 +76,7 @@ impl Machine {
 
     fn look(&self) -> Look {
         let mut observation = self.world.seen.clone();
-        observation.tasks.sort_by_key(|task| task.pid);
+        observation.tasks.put_in_order();
         observation.node.boottime_ns = self.now_ns + STEP_NS / 3;
         Look { observation, since_boottime_ns: self.now_ns + STEP_NS / 4 }
     }
@@ -101,7 +104,7 @@ impl Machine {
             tgid: task.tgid,
             start_boottime_ns: task.start_boottime_ns,
             process_start_boottime_ns,
-            comm: task.comm.clone(),
+            comm: task.comm.to_string(),
             uid: 0,
             user_namespace_owner: 0,
             level: 0,
@@ -154,7 +157,7 @@ impl Machine {
             tgid: pid,
             parent: maker.pid,
             start_boottime_ns: self.now_ns - STEP_NS / 10,
-            comm: format!("p{pid}"),
+            comm: format!("p{pid}").into(),
             pid_namespace_init: false,
             pid_inside: Some(pid),
             ..maker
@@ -179,7 +182,7 @@ impl Machine {
         child.time_for_children = child.namespaces.get(Kind::Time);
         if begins_container {
             let name = format!("c{pid}");
-            child.cgroup = Some(format!("/docker/{}", id(&name)));
+            child.cgroup = Some(format!("/docker/{}", id(&name)).into());
             self.world.exited(&name);
             let declared = self.world.container(&name);
             (declared.state, declared.pid, declared.exit_code) = (RuntimeState::Running, pid, None);
@@ -259,7 +262,7 @@ impl Machine {
         if self.world.seen.tasks.iter().any(|it| it.tgid == task.pid && !it.is_leader()) {
             return;
         }
-        self.change(EventKind::Exec, task, |it| it.comm.push('x'));
+        self.change(EventKind::Exec, task, |it| it.comm = format!("{}x", it.comm).into());
     }
 
     /// A thread goes elsewhere, or comes back.
@@ -333,9 +336,9 @@ fn shuffled(mut arrivals: Vec<Arrival>, random: &mut Random) -> Vec<Arrival> {
     twice
 }
 
-type Rows = BTreeMap<u32, (u64, String, Inodes, NamespaceSet)>;
+type Rows = BTreeMap<u32, (u64, Arc<str>, Inodes, NamespaceSet)>;
 
-fn rows(tasks: &[Task]) -> Rows {
+fn rows(tasks: &Tasks) -> Rows {
     tasks.iter().map(|it| (it.pid, (it.start_boottime_ns, it.comm.clone(), it.namespaces, set(it)))).collect()
 }
 

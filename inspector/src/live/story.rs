@@ -208,7 +208,7 @@ fn same_init(container: &Container, of: &Moment, other: &Moment) -> bool {
 }
 
 pub(super) fn process(task: &Task) -> EventProcess {
-    EventProcess { pid: task.pid, start_boottime_ns: task.start_boottime_ns, comm: task.comm.clone() }
+    EventProcess { pid: task.pid, start_boottime_ns: task.start_boottime_ns, comm: task.comm.to_string() }
 }
 
 pub(super) fn named(container: &Container) -> Named {

@@ -48,7 +48,7 @@ fn event(world: &World, kind: EventKind, task: &Task, after_ms: u64) -> KernelEv
         tgid: task.tgid,
         start_boottime_ns: task.start_boottime_ns,
         process_start_boottime_ns: task.start_boottime_ns,
-        comm: task.comm.clone(),
+        comm: task.comm.to_string(),
         uid: 0,
         user_namespace_owner: 0,
         level: 0,
@@ -308,10 +308,10 @@ fn who_made_a_namespace_and_then_the_first_process_of_a_container_made_it_for_th
     let mut after = before.clone();
     after.namespaces.set(Kind::Net, 77);
     let mut child = after.clone();
-    (child.pid, child.tgid, child.comm) = (501, 501, "server".to_owned());
+    (child.pid, child.tgid, child.comm) = (501, 501, "server".into());
     child.start_boottime_ns += 20_000_000;
     let mut other = child.clone();
-    (other.pid, other.tgid, other.comm) = (400, 400, "joiner".to_owned());
+    (other.pid, other.tgid, other.comm) = (400, 400, "joiner".into());
     other.start_boottime_ns -= 10_000_000;
     let caller = TaskRef { pid: 500, tgid: 500, process_start_boottime_ns: before.start_boottime_ns };
     let old = event(&world, EventKind::Unshare, &before, 1).old;
@@ -320,7 +320,7 @@ fn who_made_a_namespace_and_then_the_first_process_of_a_container_made_it_for_th
     // The stage is gone, and another, older, process has joined.
     world.seen.tasks.retain(|task| task.pid != 500);
     world.seen.tasks.extend([other, child]);
-    world.seen.tasks.sort_by_key(|task| task.pid);
+    world.seen.tasks.put_in_order();
     world.seen.node.boottime_ns += 1_000_000_000;
     advance(&mut engine, &world);
     let pod = engine.last().pods().iter().find(|pod| pod.containers.len() == 2).unwrap();

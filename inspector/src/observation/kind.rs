@@ -86,7 +86,7 @@ impl FromStr for Kind {
 }
 
 /// The inode of a namespace of each kind; a kind may be unread (or unknown to the kernel).
-#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Inodes([u32; 8]);
 
 impl Inodes {

@@ -15,6 +15,7 @@ mod kind;
 mod namespace;
 mod network;
 mod task;
+mod tasks;
 
 pub use cost::Cost;
 pub use credentials::Credentials;
@@ -30,6 +31,7 @@ pub use kind::{HostNamespaces, Inodes, Kind};
 pub use namespace::{Handle, NamespaceFact, Pin, Via};
 pub use network::{NetworkFact, Socket};
 pub use task::{Behaviour, ProcessKey, Task, Wait};
+pub use tasks::Tasks;
 
 use serde::{Deserialize, Serialize};
 
@@ -45,7 +47,7 @@ pub struct Observation {
     /// The node's own namespaces.
     pub host: HostNamespaces,
     /// One for each process, and one for each thread whose namespaces differ from its leader's; sorted by pid.
-    pub tasks: Vec<Task>,
+    pub tasks: Tasks,
     /// Processes that were there but whose namespaces could not be read.
     pub unreadable: u64,
     /// What the runtimes know of their containers, exited ones too.
@@ -82,11 +84,16 @@ pub struct Observation {
 }
 
 impl Observation {
+    /// The row of a process: that of its main thread.
+    #[must_use]
+    pub fn leader(&self, pid: u32) -> Option<&Task> {
+        self.task(pid).filter(|task| task.is_leader())
+    }
+
     /// The row of a task: its own, where it has one.
     #[must_use]
     pub fn task(&self, pid: u32) -> Option<&Task> {
-        let at = self.tasks.binary_search_by_key(&pid, |task| task.pid).ok()?;
-        self.tasks.get(at)
+        self.tasks.get(pid)
     }
 }
 

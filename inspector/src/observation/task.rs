@@ -1,5 +1,7 @@
 //! Tasks, as the kernel knows them.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::Inodes;
@@ -14,6 +16,8 @@ pub struct ProcessKey {
 }
 
 /// A task: a process, or a thread whose namespaces differ from its leader's.
+///
+/// There are ten thousands of them, with few names and few cgroups: those are shared.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Task {
     /// The thread's id, as the reader's /proc numbers it.
@@ -26,7 +30,7 @@ pub struct Task {
     /// so a value from there is rounded down: compare by [`super::Node::ticks`].
     pub start_boottime_ns: u64,
     /// The kernel's name for it (at most 15 bytes, set by the process itself: proves nothing).
-    pub comm: String,
+    pub comm: Arc<str>,
     /// The real uid, as the reader's user namespace numbers it.
     pub uid: Option<u32>,
     /// A kernel thread (`PF_KTHREAD`).
@@ -62,7 +66,7 @@ pub struct Task {
     pub user_namespace_owner: Option<u32>,
     /// Its cgroup's path from the root of the hierarchy that containers are told by (v2, or v1's
     /// `name=systemd`, `pids`), as the host names it; `None` where unread.
-    pub cgroup: Option<String>,
+    pub cgroup: Option<Arc<str>>,
     /// The kernel's id of that cgroup (the inode of its directory), where the source has it.
     pub cgroup_id: Option<u64>,
 }

@@ -55,10 +55,10 @@ pub fn observation() -> Observation {
             pid,
             tgid: pid,
             start_boottime_ns: u64::MAX - u64::from(pid),
-            comm: HOSTILE[pid as usize].to_owned(),
+            comm: HOSTILE[pid as usize].into(),
             zombie: pid == 2,
             namespaces: [(Kind::Net, u32::MAX), (Kind::Pid, 1)].into_iter().collect(),
-            cgroup: Some(HOSTILE[0].to_owned()),
+            cgroup: Some(HOSTILE[0].into()),
             ..Task::default()
         })
         .collect();

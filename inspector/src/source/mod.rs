@@ -35,7 +35,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::observation::{DeclaredContainer, DeclaredPod, Gap, NamespaceFact, Runtime, RuntimeReport, Task};
+use crate::observation::{DeclaredContainer, DeclaredPod, Gap, NamespaceFact, Runtime, RuntimeReport, Tasks};
 use crate::state::cgroup::is_id;
 
 /// Which reader of tasks to use.
@@ -134,7 +134,7 @@ impl Context {
 #[derive(Clone, Debug, Default)]
 pub struct TaskScan {
     /// Processes, and threads that differ from their leader; sorted by pid.
-    pub tasks: Vec<Task>,
+    pub tasks: Tasks,
     /// What the kernel says of the namespaces that the tasks are in; sorted.
     pub namespaces: Vec<NamespaceFact>,
     /// Processes that were there but whose namespaces could not be read.

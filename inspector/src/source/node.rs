@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use rustix::time::ClockId;
 
-use crate::observation::{Gap, HostNamespaces, Kind, Node, Reader, Task};
+use crate::observation::{Gap, HostNamespaces, Kind, Node, Reader, Task, Tasks};
 use crate::source::Context;
 
 /// Reads the node's name, kernel and clocks.
@@ -65,7 +65,7 @@ pub fn reader(context: &Context) -> Reader {
 /// They are kthreadd's where PID 2 *is* a kernel thread; where it is not (the reader's PID namespace is no node's:
 /// kind, LXC, a pod without hostPID), those of the reader's PID 1; else unknown. Never the reader's own, which in a
 /// pod are not the node's. Reading PID 1's is avoided where possible: it may be refused even to root.
-pub fn host_namespaces(tasks: &[Task]) -> (HostNamespaces, Option<Gap>) {
+pub fn host_namespaces(tasks: &Tasks) -> (HostNamespaces, Option<Gap>) {
     let leader = |pid| tasks.iter().find(|task| task.pid == pid && task.is_leader());
     let read = |task: &&Task| !task.namespaces.is_empty();
     if let Some(kthreadd) = leader(2).filter(|task| task.kernel_thread).filter(read) {
@@ -86,7 +86,7 @@ pub fn host_namespaces(tasks: &[Task]) -> (HostNamespaces, Option<Gap>) {
 }
 
 /// A representative process in each mount namespace that was seen, the host's first.
-pub fn mount_namespaces<'a>(tasks: &'a [Task], host: &HostNamespaces) -> Vec<(u32, &'a Task)> {
+pub fn mount_namespaces<'a>(tasks: &'a Tasks, host: &HostNamespaces) -> Vec<(u32, &'a Task)> {
     let mut seen = std::collections::BTreeMap::new();
     for task in tasks.iter().filter(|task| task.is_leader() && !task.kernel_thread && !task.is_dead()) {
         if let Some(inode) = task.namespaces.get(Kind::Mnt) {
@@ -115,19 +115,19 @@ mod tests {
 
     #[test]
     fn the_hosts_are_kthreadds_where_pid_2_is_a_kernel_thread() {
-        let (host, gap) = host_namespaces(&[task(1, false, 11), task(2, true, 22)]);
+        let (host, gap) = host_namespaces(&Tasks::from(vec![task(1, false, 11), task(2, true, 22)]));
         assert_eq!((host.inodes.get(Kind::Net), gap), (Some(22), None));
     }
 
     #[test]
     fn in_a_nested_node_they_are_those_of_pid_1() {
-        let (host, gap) = host_namespaces(&[task(1, false, 11), task(2, false, 22)]);
+        let (host, gap) = host_namespaces(&Tasks::from(vec![task(1, false, 11), task(2, false, 22)]));
         assert_eq!((host.inodes.get(Kind::Net), gap), (Some(11), None));
     }
 
     #[test]
     fn else_they_are_unknown_and_that_is_a_gap() {
-        let (host, gap) = host_namespaces(&[task(1, false, 0), task(40, false, 44)]);
+        let (host, gap) = host_namespaces(&Tasks::from(vec![task(1, false, 0), task(40, false, 44)]));
         assert!(host.inodes.is_empty());
         assert!(gap.unwrap().could_change_verdict);
     }

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::observation::{Gap, HostNamespaces, Kind, Pin, Reader, Task};
+use crate::observation::{Gap, HostNamespaces, Kind, Pin, Reader, Tasks};
 use crate::source::mounts::{self, Mount};
 use crate::source::{Context, HoldersScope, node};
 
@@ -33,7 +33,7 @@ impl Scope {
     #[must_use]
     pub fn of(
         context: &Context,
-        tasks: &[Task],
+        tasks: &Tasks,
         host: &HostNamespaces,
         reader: Reader,
         runtime_pids: &BTreeSet<u32>,

@@ -75,7 +75,7 @@ pub fn death(observation: &Observation, first: &[u32]) -> Death {
         .iter()
         .filter(|(pid, _)| !first.contains(pid))
         .filter_map(|(pid, by)| {
-            let comm = leaders.get(pid)?.comm.clone();
+            let comm = leaders.get(pid)?.comm.to_string();
             Some(Killed { pid: *pid, comm, container: container(*pid), by })
         })
         .collect();

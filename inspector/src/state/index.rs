@@ -74,11 +74,11 @@ impl<'a> Index<'a> {
                 infra.entry(pod).or_insert(index);
             }
         }
-        let inits = units
-            .leaders
-            .values()
-            .filter(|task| task.pid_namespace_init)
-            .filter_map(|task| Some((task.namespaces.get(Kind::Pid)?, *task)))
+        let inits = observation
+            .tasks
+            .iter()
+            .filter(|task| task.pid_namespace_init && task.is_leader())
+            .filter_map(|task| Some((task.namespaces.get(Kind::Pid)?, task)))
             .collect();
         let mut pins: NumberMap<(Kind, u32), Vec<&Pin>> = NumberMap::default();
         for pin in &observation.pins {

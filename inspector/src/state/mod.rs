@@ -36,6 +36,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::observation::{DeclaredPod, Gap, Observation, ProcessKey, Runtime, RuntimeState, RuntimeStatus};
 use crate::view::Pod;
+use facts::Facts;
 
 /// What is, as far as was seen.
 #[derive(Clone, Debug, PartialEq)]
@@ -101,13 +102,23 @@ impl<'a> Model<'a> {
 /// Makes the snapshot of an observation.
 #[must_use]
 pub fn snapshot(observation: &Observation) -> Snapshot {
+    snapshot_of(&Model::of(observation))
+}
+
+/// Makes it, and finds what rules judge besides: at little more than the price of one of the two.
+#[must_use]
+pub fn snapshot_and_facts(observation: &Observation) -> (Snapshot, Facts) {
     let model = Model::of(observation);
-    let behaviours = class::behaviours(observation);
+    (snapshot_of(&model), facts::of(&model))
+}
+
+fn snapshot_of(model: &Model<'_>) -> Snapshot {
+    let behaviours = class::behaviours(model.observation);
     let mut pods: Vec<Pod> =
-        model.pods.iter().map(|parts| pods::assemble(parts, &model, &behaviours)).collect();
+        model.pods.iter().map(|parts| pods::assemble(parts, model, &behaviours)).collect();
     pods.sort_by(|a, b| (&a.name, &a.namespace, &a.id).cmp(&(&b.name, &b.namespace, &b.id)));
     let mut gaps = pods::opaque(&model.units);
-    gaps.extend(model.units.doubts);
+    gaps.extend(model.units.doubts.iter().cloned());
     Snapshot { pods, gaps }
 }
 

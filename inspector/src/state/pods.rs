@@ -33,6 +33,10 @@ pub(super) fn assemble(parts: &PodParts<'_>, model: &Model<'_>, behaviours: &Beh
     let mut order = pod.to_vec();
     order.sort_by_key(|unit| container_order(*unit, &infra, model));
     let name = identity(parts, model);
+    let mut containers: Vec<Container> =
+        order.iter().filter_map(|unit| container(*unit, infra.contains(unit), model)).collect();
+    // Most pods are of one container, and there may be thousands.
+    containers.shrink_to_fit();
     Pod {
         id: name.id,
         name: name.name,
@@ -41,7 +45,7 @@ pub(super) fn assemble(parts: &PodParts<'_>, model: &Model<'_>, behaviours: &Beh
         origin: name.origin,
         verdict,
         why,
-        containers: order.iter().filter_map(|unit| container(*unit, infra.contains(unit), model)).collect(),
+        containers,
         namespaces: owned
             .iter()
             .zip(&judged)
@@ -427,12 +431,14 @@ fn role(index: UnitId, infra: bool, model: &Model<'_>) -> Role {
 
 fn namespace(owned: &Owned, judged: &Judged, model: &Model<'_>) -> Namespace {
     let id = |index: &UnitId| unit(*index, model).map(|unit| unit.id.clone());
+    let mut shared_by: Vec<String> = owned.members.iter().filter_map(id).collect();
+    shared_by.shrink_to_fit();
     let owner_unit = owned.owner.unit.filter(|_| owned.owner.alive).and_then(|index| unit(index, model));
     Namespace {
         kind: owned.kind,
         inode: owned.inode,
         generation: 1,
-        shared_by: owned.members.iter().filter_map(id).collect(),
+        shared_by,
         owner: Owner {
             container: owned.owner.id.clone(),
             pid: owner_unit.and_then(|unit| unit.init).map_or(0, |init| init.pid),

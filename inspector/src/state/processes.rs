@@ -73,14 +73,11 @@ struct Survey<'m, 'a> {
     homes: BTreeMap<u32, BTreeSet<UnitId>>,
     /// Processes by the namespace that they are in.
     inside: HashMap<u32, Vec<&'a Task>>,
-    leaders: HashMap<u32, &'a Task>,
 }
 
 impl<'m, 'a> Survey<'m, 'a> {
     fn of(model: &'m Model<'a>, snapshot: &'m Snapshot) -> Self {
         let observation = model.observation;
-        let leaders: HashMap<u32, &Task> =
-            observation.tasks.iter().filter(|task| task.is_leader()).map(|task| (task.pid, task)).collect();
         let mut inside: HashMap<u32, Vec<&Task>> = HashMap::new();
         for task in observation.tasks.iter().filter(|task| task.is_leader()) {
             if let Some(inode) = task.namespaces.get(Kind::Pid) {
@@ -104,8 +101,7 @@ impl<'m, 'a> Survey<'m, 'a> {
                 })
             })
             .collect();
-        let mut survey =
-            Self { model, names, above: HashMap::new(), depth, homes: BTreeMap::new(), inside, leaders };
+        let mut survey = Self { model, names, above: HashMap::new(), depth, homes: BTreeMap::new(), inside };
         survey.above = survey.parents();
         survey.homes = survey.homes();
         survey
@@ -128,7 +124,11 @@ impl<'m, 'a> Survey<'m, 'a> {
         let mut above: HashMap<u32, u32> = told.filter_map(|fact| Some((fact.inode, fact.parent?))).collect();
         for (inode, tasks) in &self.inside {
             let Some(init) = tasks.iter().find(|task| task.pid_namespace_init) else { continue };
-            let parent = self.leaders.get(&init.parent).and_then(|parent| parent.namespaces.get(Kind::Pid));
+            let parent = self
+                .model
+                .observation
+                .leader(init.parent)
+                .and_then(|parent| parent.namespaces.get(Kind::Pid));
             let Some(parent) = parent.filter(|parent| parent != inode) else { continue };
             if let (Some(below), Some(depth)) = (self.depth.get(inode), self.depth.get(&parent))
                 && depth + 1 == *below
@@ -260,7 +260,7 @@ impl<'m, 'a> Survey<'m, 'a> {
             if !task.is_dead() || !seen.insert(task.pid) {
                 return None;
             }
-            task = self.leaders.get(&task.parent)?;
+            task = self.model.observation.leader(task.parent)?;
         }
     }
 
@@ -275,7 +275,7 @@ impl<'m, 'a> Survey<'m, 'a> {
             container_name: name.map(|(container, _)| container.name.clone()),
             pod: name.map(|(_, pod)| pod.clone()),
             pid_namespace: inode,
-            comm: task.comm.clone(),
+            comm: task.comm.to_string(),
             state: state.map(String::from),
             uid: task.uid,
             started_at: self

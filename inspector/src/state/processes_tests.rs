@@ -36,7 +36,7 @@ fn member<'w>(
 }
 
 fn spaces(world: &mut World) -> Vec<PidSpace> {
-    world.seen.tasks.sort_by_key(|task| task.pid);
+    world.seen.tasks.put_in_order();
     of(&world.seen, &crate::state::snapshot(&world.seen))
 }
 
@@ -93,7 +93,7 @@ fn a_zombie_is_whose_parent_has_to_reap_it() {
     let mut world = article();
     for (pid, parent, inside) in [(211, 210, 40), (212, 211, 41), (400, 1, 42)] {
         member(&mut world, pid, "gone", parent, "busybox", &[inside]).zombie = true;
-        world.task(pid).cgroup = Some("/".to_owned());
+        world.task(pid).cgroup = Some("/".into());
         world.task(pid).threads = Some(1);
     }
     world.task(212).parent = 211;
@@ -175,7 +175,7 @@ fn of_the_nodes_own_namespace_only_containers_are_listed() {
 #[test]
 fn inside_a_pod_the_readers_own_namespace_is_one_like_any() {
     let mut world = article();
-    for task in &mut world.seen.tasks {
+    for task in world.seen.tasks.iter_mut() {
         // The reader shares the pod's PID namespace: numbers are its own, nothing is below.
         task.pids_below.clear();
         task.pid_inside = Some(task.pid);
@@ -186,7 +186,7 @@ fn inside_a_pod_the_readers_own_namespace_is_one_like_any() {
     let numbers: Vec<_> = rows(&spaces[0]).iter().map(|row| (row.0, row.1)).collect();
     assert_eq!(numbers, [(Some(100), 100), (Some(110), 110), (Some(200), 200), (Some(210), 210)]);
     // An inspector that belongs to nobody does not report itself.
-    world.task(210).cgroup = Some("/user.slice".to_owned());
+    world.task(210).cgroup = Some("/user.slice".into());
     assert_eq!(self::spaces(&mut world)[0].processes.len(), 3);
 }
 
@@ -216,7 +216,7 @@ fn rings_of_parents_and_namespaces_end() {
             member(&mut world, pid, "ring", parent, "busybox", &[50]);
         }
         let task = world.task(pid);
-        (task.parent, task.zombie, task.threads, task.cgroup) = (parent, true, Some(1), Some("/".to_owned()));
+        (task.parent, task.zombie, task.threads, task.cgroup) = (parent, true, Some(1), Some("/".into()));
     }
     let spaces = spaces(&mut world);
     assert_eq!(rows(&spaces[0])[3..], [(Some(37), 210, None), (Some(50), 211, None)]);

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::observation::{
-    DeclaredContainer, Infra, Inodes, Kind, Node, Observation, Origin, Runtime, RuntimeState, Task,
+    DeclaredContainer, Infra, Inodes, Kind, Node, Observation, Origin, Runtime, RuntimeState, Task, Tasks,
 };
 use crate::state::cgroup::{self, CgroupName};
 use crate::state::hash::NumberMap;
@@ -68,8 +68,6 @@ pub(super) struct Units<'a> {
     pub list: Vec<Unit<'a>>,
     /// Which unit a task (by its thread id) belongs to.
     pub of_task: NumberMap<u32, UnitId>,
-    /// Leaders by pid.
-    pub leaders: NumberMap<u32, &'a Task>,
     /// What could not be made out.
     pub doubts: Vec<crate::observation::Gap>,
 }
@@ -77,9 +75,7 @@ pub(super) struct Units<'a> {
 impl<'a> Units<'a> {
     /// Makes out the containers. Unmanaged groups are added later.
     pub(super) fn of(observation: &'a Observation) -> Self {
-        let leaders: NumberMap<u32, &Task> =
-            observation.tasks.iter().filter(|task| task.is_leader()).map(|task| (task.pid, task)).collect();
-        let mut units = Self { list: Vec::new(), of_task: NumberMap::default(), leaders, doubts: Vec::new() };
+        let mut units = Self { list: Vec::new(), of_task: NumberMap::default(), doubts: Vec::new() };
         let mut confirmed: HashMap<String, UnitId> = HashMap::new();
         let processless: HashSet<&str> = observation
             .pods
@@ -95,7 +91,7 @@ impl<'a> Units<'a> {
             if processless.contains(declared.id.as_str()) {
                 continue;
             }
-            let unit = units.declared_unit(declared, &observation.node, &observation.tasks);
+            let unit = declared_unit(declared, observation);
             if let (true, Some(cgroup)) = (unit.is_living(), unit.cgroup.clone()) {
                 confirmed.insert(cgroup, units.list.len());
             }
@@ -103,32 +99,6 @@ impl<'a> Units<'a> {
         }
         units.attribute(observation, confirmed);
         units
-    }
-
-    fn declared_unit(&self, declared: &'a DeclaredContainer, node: &Node, tasks: &[Task]) -> Unit<'a> {
-        let init = self.leaders.get(&declared.pid).copied().filter(|task| is_init_of(task, declared, node));
-        let init = init.filter(|task| !task.is_dead() && declared.state != RuntimeState::Exited);
-        let init = init.filter(|task| declared.word_of_uid.is_none_or(|uid| is_of_user(task, uid)));
-        // What the kernel says of the init comes before what a file says of the container.
-        let cgroup = init
-            .and_then(|task| cgroup::parse(task.cgroup.as_deref()?))
-            .filter(|name| name.id == declared.id)
-            .map(|name| name.prefix)
-            .or_else(|| declared.cgroup.clone());
-        Unit {
-            id: declared.id.clone(),
-            name: declared.name.clone().unwrap_or_else(|| short(&declared.id)),
-            runtime: Some(declared.runtime),
-            origin: declared.origin,
-            declared: Some(declared),
-            identity: Identity::Confirmed,
-            init,
-            tasks: Vec::new(),
-            processes: 0,
-            cgroup,
-            namespaces: init.map(|task| namespaces(task, tasks)).unwrap_or_default(),
-            cgroup_pod_uid: None,
-        }
     }
 
     /// Gives every task to its container, and makes containers of what only cgroups tell of.
@@ -183,7 +153,7 @@ impl<'a> Units<'a> {
         &mut self,
         named: BTreeMap<String, (CgroupName, Vec<&'a Task>)>,
         roots: &mut HashMap<String, UnitId>,
-        all: &[Task],
+        all: &Tasks,
     ) {
         let mut candidates: Vec<_> = named
             .into_iter()
@@ -236,6 +206,33 @@ impl<'a> Units<'a> {
     }
 }
 
+fn declared_unit<'a>(declared: &'a DeclaredContainer, observation: &'a Observation) -> Unit<'a> {
+    let is_it = |task: &&Task| is_init_of(task, declared, &observation.node);
+    let init = observation.leader(declared.pid).filter(is_it);
+    let init = init.filter(|task| !task.is_dead() && declared.state != RuntimeState::Exited);
+    let init = init.filter(|task| declared.word_of_uid.is_none_or(|uid| is_of_user(task, uid)));
+    // What the kernel says of the init comes before what a file says of the container.
+    let cgroup = init
+        .and_then(|task| cgroup::parse(task.cgroup.as_deref()?))
+        .filter(|name| name.id == declared.id)
+        .map(|name| name.prefix)
+        .or_else(|| declared.cgroup.clone());
+    Unit {
+        id: declared.id.clone(),
+        name: declared.name.clone().unwrap_or_else(|| short(&declared.id)),
+        runtime: Some(declared.runtime),
+        origin: declared.origin,
+        declared: Some(declared),
+        identity: Identity::Confirmed,
+        init,
+        tasks: Vec::new(),
+        processes: 0,
+        cgroup,
+        namespaces: init.map(|task| namespaces(task, &observation.tasks)).unwrap_or_default(),
+        cgroup_pod_uid: None,
+    }
+}
+
 /// Whether this task is the init that the runtime means, and not a later process with its pid.
 fn is_init_of(task: &Task, declared: &DeclaredContainer, node: &Node) -> bool {
     if declared.pid == 0 {
@@ -263,7 +260,7 @@ fn is_of_user(task: &Task, uid: u32) -> bool {
 }
 
 /// The namespaces of a process. A main thread that has ended has left most of them; its siblings are in them still.
-fn namespaces(init: &Task, tasks: &[Task]) -> Inodes {
+fn namespaces(init: &Task, tasks: &Tasks) -> Inodes {
     if !init.zombie {
         return init.namespaces;
     }

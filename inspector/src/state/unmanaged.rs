@@ -66,7 +66,7 @@ pub(super) fn add<'a>(units: &mut Units<'a>, observation: &'a Observation) {
 fn unit<'a>(top: &'a Task, observation: &Observation) -> Unit<'a> {
     Unit {
         id: format!("proc:{}:{}", top.pid, observation.node.ticks(top.start_boottime_ns)),
-        name: top.comm.clone(),
+        name: top.comm.to_string(),
         runtime: None,
         origin: Origin::Unmanaged,
         declared: None,
@@ -74,7 +74,7 @@ fn unit<'a>(top: &'a Task, observation: &Observation) -> Unit<'a> {
         init: Some(top),
         tasks: Vec::new(),
         processes: 0,
-        cgroup: top.cgroup.clone(),
+        cgroup: top.cgroup.as_deref().map(str::to_owned),
         namespaces: top.namespaces,
         cgroup_pod_uid: None,
     }

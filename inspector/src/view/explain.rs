@@ -145,7 +145,7 @@ fn subject<'s>(
                 namespaces: task.map(|task| task.namespaces.iter().collect()).unwrap_or_default(),
                 info: TargetInfo {
                     id: whose,
-                    name: task.map(|task| task.comm.clone()),
+                    name: task.map(|task| task.comm.to_string()),
                     pid: Some(pid),
                     ..info("process")
                 },

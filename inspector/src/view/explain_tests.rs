@@ -11,7 +11,7 @@ use crate::state::tests::world::{World, id};
 const SORTS: [&str; 4] = ["pod", "container", "pid", "namespace"];
 
 fn ask(world: &mut World, target: &str) -> Explanation {
-    world.seen.tasks.sort_by_key(|task| task.pid);
+    world.seen.tasks.put_in_order();
     let snapshot = crate::state::snapshot(&world.seen);
     let facts = facts(&world.seen);
     let judgement = evaluate(&Node::new("node", &snapshot.pods, &facts));
@@ -128,7 +128,7 @@ fn hostile_names_are_only_text_and_the_json_is_as_the_schema_says() {
         container.image = Some(strings.clone());
     }
     for task in world.seen.tasks.iter_mut().filter(|task| task.pid > 2) {
-        task.comm = strings.clone();
+        task.comm = strings.as_str().into();
     }
     let inode = world.inode(100, Kind::Net);
     world.seen.networks.push(NetworkFact {

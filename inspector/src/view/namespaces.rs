@@ -149,7 +149,7 @@ impl<'a> NamespaceRow<'a> {
             threads: namespace.threads(),
             zombies: namespace.zombies(),
             pid: lowest.map_or(0, |task| task.pid),
-            command: lowest.map(|task| task.comm.as_str()),
+            command: lowest.map(|task| &*task.comm),
             uid: lowest.and_then(|task| task.uid),
             parent: namespace.parent(),
             owner_user_namespace: namespace.owner_user_namespace(),

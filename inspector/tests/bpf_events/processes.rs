@@ -152,7 +152,7 @@ fn nothing_is_counted_of_who_is_gone() {
     let before = Child::idle(libc::CLONE_NEWUTS);
     let mut reader = open(&EventConfig::default());
     let scan = Reader::open(&context).unwrap().read(&context).unwrap();
-    let named: Vec<_> = scan.tasks.into_iter().filter(|task| task.pid == before.pid).collect();
+    let named: Vec<_> = scan.tasks.iter().filter(|task| task.pid == before.pid).cloned().collect();
     // Once more changes nothing: it is there already.
     reader.track(&named).unwrap();
     reader.track(&named).unwrap();

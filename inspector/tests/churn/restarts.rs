@@ -49,7 +49,7 @@ fn every_restart_is_told_once_as_a_start_and_once_as_an_end() {
             Err(format!("{} groups; told otherwise than once: {wrong:?}", groups.len()))
         }
     };
-    live.until("starts and ends", Duration::from_secs(2), complete);
+    live.until("starts and ends", Duration::from_secs(20), complete);
     // Nor does a later look tell of any of them again, or know of one.
     let looks = live.see(|state| state.looks);
     live.until("another look", Duration::from_secs(20), |state| {
@@ -58,7 +58,8 @@ fn every_restart_is_told_once_as_a_start_and_once_as_an_end() {
     live.see(|state| {
         complete(state).unwrap();
         let ghosts = state.engine.last().observation().tasks.iter();
-        let ghosts: Vec<_> = ghosts.filter(|task| task.comm == *comm && task.pid != restart.pid()).collect();
+        let ghosts: Vec<_> =
+            ghosts.filter(|task| *task.comm == **comm && task.pid != restart.pid()).collect();
         assert!(ghosts.is_empty(), "{ghosts:#?}");
         let pods = state.engine.last().pods().iter().flat_map(|pod| &pod.containers);
         let pods: Vec<_> = pods.filter(|it| it.name == *comm).map(|it| &it.id).collect();

@@ -78,7 +78,7 @@ impl Redactor {
             source,
             reader: Reader { pid, euid },
             host: HostNamespaces { inodes, evidence: self.words.sentence(&evidence) },
-            tasks: tasks.into_iter().map(|it| self.task(it)).collect(),
+            tasks: tasks.iter().map(|it| self.task(it.clone())).collect(),
             unreadable,
             containers: containers.into_iter().map(|it| self.container(it)).collect(),
             pods: pods.into_iter().map(|it| self.pod(it)).collect(),
@@ -136,7 +136,7 @@ impl Redactor {
             tgid,
             parent,
             start_boottime_ns,
-            comm: self.words.comm(&comm),
+            comm: self.words.comm(&comm).into(),
             uid,
             kernel_thread,
             zombie,
@@ -150,7 +150,7 @@ impl Redactor {
             pid_for_children,
             time_for_children,
             user_namespace_owner,
-            cgroup: cgroup.map(|path| self.words.cgroup(&path)),
+            cgroup: cgroup.map(|path| self.words.cgroup(&path).into()),
             cgroup_id,
         }
     }

@@ -46,7 +46,7 @@ fn node() -> Observation {
         ("tails", "tails-app", 40, "tail"),
     ] {
         world.docker(owner, pid);
-        world.task(pid).comm = comm.to_owned();
+        world.task(pid).comm = comm.into();
         world.docker(joiner, pid + 1);
         world.join(joiner, owner, &[Kind::Net]);
         let behaviour = world.does(pid, if comm == "pause" { Wait::Signal } else { Wait::Sleep });
@@ -59,7 +59,7 @@ fn node() -> Observation {
     }
     // A shell that waits for its sleeping child, and an init that does nothing.
     world.docker("loops", 50);
-    world.task(50).comm = "sh".to_owned();
+    world.task(50).comm = "sh".into();
     world.container("loops").command =
         ["sh", "-c", "echo acme >/dev/null; while :; do sleep 5; done"].map(str::to_owned).to_vec();
     world.docker("loops-app", 52);
@@ -149,7 +149,7 @@ fn node() -> Observation {
     seen.containers[1].runtime = Runtime::Docker;
     assert!(seen.containers.iter().any(|it| it.state == RuntimeState::Exited));
     seen.gaps.push(Gap::deciding("container acme-1", "/srv/acme/config.json cannot be read: denied"));
-    seen.tasks.sort_by_key(|task| task.pid);
+    seen.tasks.put_in_order();
     world.seen
 }
 
@@ -478,7 +478,7 @@ fn what_tells_of_the_node_in_general_stays_readable() {
     let tasks = vec![Task { pid: 2, tgid: 2, kernel_thread: true, ..Task::default() }];
     for mut tasks in [tasks.clone(), vec![Task { pid: 1, tgid: 1, ..Task::default() }], Vec::new()] {
         tasks.iter_mut().for_each(|task| task.namespaces.set(Kind::Net, 1));
-        let evidence = crate::source::node::host_namespaces(&tasks).0.evidence;
+        let evidence = crate::source::node::host_namespaces(&tasks.into()).0.evidence;
         assert_eq!(words.sentence(&evidence), evidence);
     }
     for runtime in ["io.containerd.kata.v2", "runsc"] {

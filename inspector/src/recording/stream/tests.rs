@@ -63,7 +63,7 @@ fn inputs_of(processes: u32) -> (Look, Vec<Input>) {
         world.seen.node.boottime_ns = at * 1_000_000_000;
         world.seen.node.time =
             Some(jiff::Timestamp::from_second(1_764_000_000 + i64::try_from(at).unwrap()).unwrap());
-        world.seen.tasks.sort_by_key(|task| task.pid);
+        world.seen.tasks.put_in_order();
         Look { observation: world.seen.clone(), since_boottime_ns: at * 1_000_000_000 - 5 }
     };
     let first = look(&mut world, 1000);
@@ -291,19 +291,18 @@ fn memory_stays_bounded_and_large_looks_come_back() {
         observation.tasks.push(Task {
             pid,
             tgid: pid,
-            comm,
-            cgroup: Some("/a".repeat(40)),
+            comm: comm.into(),
+            cgroup: Some("/a".repeat(40).into()),
             ..Task::default()
         });
     }
     let first = Look { observation, since_boottime_ns: 1 };
     let mut bytes = Vec::new();
     let mut writer = StreamWriter::start(&mut bytes, &about(), &first).unwrap();
-    // What is the same, moved, gone or doubled.
+    // What is the same, gone or new.
     let mut second = first.clone();
-    second.observation.tasks.swap(10, 5000);
-    second.observation.tasks.remove(7);
-    second.observation.tasks.push(first.observation.tasks[3].clone());
+    second.observation.tasks.retain(|task| task.pid != 7);
+    second.observation.tasks.push(Task { pid: 1 << 20, ..first.observation.tasks.get(3).unwrap().clone() });
     let before = writer.totals().bytes;
     writer.put(&Input::Look(Box::new(second.clone()))).unwrap();
     writer.flush().unwrap();

@@ -1,14 +1,16 @@
 //! From the bytes that the iterator wrote to tasks. Pure: it touches no machine.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use inspector_common::{
-    ABI, CGROUP_HEADER_LEN, EndRecord, Hierarchy, NamespaceRecord, TASK_HEADER_LEN, TaskRecord, flags, kind,
+    ABI, CGROUP_HEADER_LEN, CgroupRecord, EndRecord, Hierarchy, NamespaceRecord, TASK_HEADER_LEN, TaskRecord,
+    flags, kind,
 };
 use thiserror::Error;
 
 use super::fields::{Fields, inodes, text};
-use crate::observation::{Gap, Kind, NamespaceFact, Task};
+use crate::observation::{Gap, Kind, NamespaceFact, Task, Tasks};
 use crate::source::TaskScan;
 
 /// What is wrong with the iterator's output. Each means that tasks are missing.
@@ -51,62 +53,199 @@ struct Cgroup {
     name: String,
 }
 
-/// Decodes one whole reading.
-pub fn decode(output: &[u8]) -> Result<TaskScan, DecodeError> {
-    let mut tasks = Vec::with_capacity(output.len() / size_of::<TaskRecord>());
-    let mut cgroups = HashMap::new();
-    let mut namespaces = Vec::new();
-    let (mut cgroup_records, mut end) = (0, None);
-    let mut at = 0;
-    while at < output.len() {
-        let truncated = || DecodeError::Truncated(tasks.len() as u64);
-        let mut header = Fields(&output[at..]);
-        let (Some(kind), Some(abi), Some(length)) = (header.u16(), header.u16(), header.u32()) else {
-            return Err(truncated());
-        };
-        let no_record = DecodeError::NoRecord { at, kind, abi, length };
-        if abi != ABI || (length as usize) < CGROUP_HEADER_LEN {
-            return Err(no_record);
-        }
-        let Some(body) = output.get(at + 8..at + length as usize) else { return Err(truncated()) };
-        let mut body = Fields(body);
-        match kind {
-            kind::TASK if (TASK_HEADER_LEN..=size_of::<TaskRecord>()).contains(&(length as usize)) => {
-                tasks.push(task(&mut body).ok_or(no_record)?);
-            }
-            kind::CGROUP => {
-                let (key, cgroup) = cgroup(&mut body).ok_or(no_record)?;
-                cgroups.insert(key, cgroup);
-                cgroup_records += 1;
-            }
-            kind::NAMESPACE if length as usize == size_of::<NamespaceRecord>() => {
-                namespaces.push(namespace(&mut body).ok_or(no_record)?);
-            }
-            kind::END if length as usize == size_of::<EndRecord>() => {
-                end = (|| Some([body.u64()?, body.u64()?, body.u64()?]))();
-                // The read that finds the end of the file starts the iterator once more, and meets processes that
-                // were born since, with an end of their own: they are not of this reading.
-                break;
-            }
-            _ => return Err(no_record),
-        }
-        at += length as usize;
+/// Decodes a reading as it comes, so that its bytes need not be kept.
+#[derive(Default)]
+pub struct Decoder<'a> {
+    tasks: Tasks,
+    /// Those of the reading before, and how far this one has come among them.
+    before: &'a [Arc<Task>],
+    /// What came before, in bytes.
+    at: usize,
+    /// The beginning of a record whose rest is yet to come.
+    rest: Vec<u8>,
+    paths: Paths,
+    names: HashMap<[u8; 16], Arc<str>>,
+    namespaces: Vec<NamespaceFact>,
+    /// Records of tasks, and of cgroups.
+    counted: (u64, u64),
+    /// What the kernel side counted of each.
+    end: Option<[u64; 3]>,
+    /// Tasks whose cgroup's path was not written: how many, and the first.
+    pathless: Option<(u64, u32)>,
+    /// Tasks above whose namespaces not all was told.
+    untold: u64,
+}
+
+impl<'a> Decoder<'a> {
+    /// After a reading that gave these tasks: those that have not changed are taken from there.
+    pub fn after(before: &'a Tasks) -> Self {
+        let tasks = Tasks::with_capacity(before.len() + before.len() / 16);
+        Self { tasks, before: before.shared(), ..Self::default() }
     }
 
-    let read = [tasks.len() as u64, cgroup_records, namespaces.len() as u64];
-    let Some(counted) = end else { return Err(DecodeError::Truncated(read[0])) };
-    for (what, (counted, read)) in
-        ["tasks", "cgroups", "namespaces"].into_iter().zip(counted.into_iter().zip(read))
-    {
-        if counted != read {
-            return Err(DecodeError::Miscounted { what, counted, read });
+    /// Takes what was read next.
+    pub fn feed(&mut self, bytes: &[u8]) -> Result<(), DecodeError> {
+        if self.rest.is_empty() {
+            let used = self.records(bytes)?;
+            self.rest.extend_from_slice(bytes.get(used..).unwrap_or_default());
+            return Ok(());
         }
+        let mut whole = std::mem::take(&mut self.rest);
+        whole.extend_from_slice(bytes);
+        let used = self.records(&whole)?;
+        whole.drain(..used.min(whole.len()));
+        self.rest = whole;
+        Ok(())
     }
-    Ok(TaskScan { namespaces: in_order(namespaces), ..scan(tasks, Paths { cgroups, known: HashMap::new() }) })
+
+    /// Takes all whole records; says how many bytes they have.
+    fn records(&mut self, bytes: &[u8]) -> Result<usize, DecodeError> {
+        let mut used = 0;
+        // The read that finds the end of the file starts the iterator once more, and meets processes that were born
+        // since, with an end of their own: they are not of this reading.
+        while self.end.is_none() {
+            let mut header = Fields(bytes.get(used..).unwrap_or_default());
+            let (Some(kind), Some(abi), Some(length)) = (header.u16(), header.u16(), header.u32()) else {
+                break;
+            };
+            let no_record = DecodeError::NoRecord { at: self.at, kind, abi, length };
+            let longest = size_of::<TaskRecord>().max(size_of::<CgroupRecord>());
+            if abi != ABI || !(CGROUP_HEADER_LEN..=longest).contains(&(length as usize)) {
+                return Err(no_record);
+            }
+            let Some(body) = bytes.get(used + 8..used + length as usize) else { break };
+            self.record(kind, length as usize, &mut Fields(body)).ok_or(no_record)?;
+            used += length as usize;
+            self.at += length as usize;
+        }
+        Ok(if self.end.is_some() { bytes.len() } else { used })
+    }
+
+    /// Takes one; `None` if it is none.
+    fn record(&mut self, kind: u16, length: usize, body: &mut Fields<'_>) -> Option<()> {
+        match kind {
+            kind::TASK if (TASK_HEADER_LEN..=size_of::<TaskRecord>()).contains(&length) => {
+                self.task(body)?;
+            }
+            kind::CGROUP => {
+                let (key, cgroup) = cgroup(body)?;
+                self.paths.cgroups.insert(key, cgroup);
+                self.counted.1 += 1;
+            }
+            kind::NAMESPACE if length == size_of::<NamespaceRecord>() => {
+                self.namespaces.push(namespace(body)?);
+            }
+            kind::END if length == size_of::<EndRecord>() => {
+                self.end = Some([body.u64()?, body.u64()?, body.u64()?]);
+            }
+            _ => return None,
+        }
+        Some(())
+    }
+
+    /// A task, whose cgroups were told of before.
+    fn task(&mut self, fields: &mut Fields<'_>) -> Option<()> {
+        let start_boottime_ns = fields.u64()?;
+        let (v2, pids) = (fields.u64()?, fields.u64()?);
+        let (pid, tgid, parent) = (fields.u32()?, fields.u32()?, fields.u32()?);
+        let flags = fields.u32()?;
+        let (level, pid_inside, threads) = (fields.u32()?, fields.u32()?, fields.u32()?);
+        let (uid, user_namespace_owner) = (fields.u32()?, fields.u32()?);
+        let inodes = inodes(fields)?;
+        let comm = fields.take::<16>()?;
+        let comm = Arc::clone(self.names.entry(comm).or_insert_with(|| text(&comm).into()));
+        let state = fields.u32()?;
+        let mut pids_below = Vec::with_capacity(fields.0.len() / size_of::<u32>());
+        while !fields.0.is_empty() {
+            pids_below.push(fields.u32()?);
+        }
+        self.counted.0 += 1;
+        // Without a number: reaped while it was being read.
+        if pid == 0 {
+            return Some(());
+        }
+        let (cgroup_id, cgroup) = self.paths.choose(v2, pids).unzip();
+        if cgroup.is_none() {
+            self.pathless = Some(self.pathless.map_or((1, pid), |(count, first)| (count + 1, first)));
+        }
+        self.untold += u64::from(flags & flags::NAMESPACES_TOO_DEEP != 0);
+        let task = Task {
+            pid,
+            tgid,
+            parent,
+            start_boottime_ns,
+            comm,
+            uid: Some(uid),
+            kernel_thread: flags & flags::KERNEL_THREAD != 0,
+            // Past the point of leaving its namespaces there is no way back: what little is left of it is a zombie's.
+            zombie: flags & (flags::ZOMBIE | flags::NO_NSPROXY) != 0,
+            pid_namespace_init: flags & flags::PID_NAMESPACE_INIT != 0,
+            threads: Some(threads),
+            level: Some(level),
+            pids_below,
+            state: Some(letter(state)),
+            pid_inside: Some(pid_inside),
+            namespaces: inodes.namespaces,
+            pid_for_children: inodes.pid_for_children,
+            time_for_children: inodes.time_for_children,
+            user_namespace_owner: Some(user_namespace_owner),
+            cgroup,
+            cgroup_id,
+        };
+        let task = self.as_before(&task).unwrap_or_else(|| Arc::new(task));
+        self.tasks.push(task);
+        Some(())
+    }
+
+    /// A task as it was in the reading before. Both go by number, but for a few.
+    fn as_before(&mut self, task: &Task) -> Option<Arc<Task>> {
+        let passed = self.before.iter().take_while(|before| before.pid < task.pid).count();
+        self.before = self.before.get(passed..)?;
+        self.before.first().filter(|before| ***before == *task).cloned()
+    }
+
+    /// All of it, once all was read.
+    pub fn finish(self) -> Result<TaskScan, DecodeError> {
+        let read = [self.counted.0, self.counted.1, self.namespaces.len() as u64];
+        let Some(counted) = self.end else { return Err(DecodeError::Truncated(read[0])) };
+        for (what, (counted, read)) in
+            ["tasks", "cgroups", "namespaces"].into_iter().zip(counted.into_iter().zip(read))
+        {
+            if counted != read {
+                return Err(DecodeError::Miscounted { what, counted, read });
+            }
+        }
+        let gaps = self.gaps();
+        // The walk is by number, but a thread that calls exec takes its leader's: it may be met under both.
+        let mut tasks = self.tasks;
+        tasks.put_in_order();
+        drop_threads_like_their_leader(&mut tasks);
+        Ok(TaskScan { tasks, namespaces: told_last(self.namespaces), unreadable: 0, gaps })
+    }
+
+    fn gaps(&self) -> Vec<Gap> {
+        let mut gaps = Vec::new();
+        if let Some((count, first)) = self.pathless {
+            gaps.push(Gap::deciding(
+                format!("the cgroups of {count} tasks, pid {first} first"),
+                format!(
+                    "they lie over {} levels deep, deeper than the kernel side walks: --source procfs reads them",
+                    inspector_common::CGROUP_DEPTH
+                ),
+            ));
+        }
+        if self.untold > 0 {
+            gaps.push(Gap::detail(
+                format!("what is above the namespaces of {} tasks", self.untold),
+                "it takes more steps than the kernel side makes for one task: --source procfs reads it",
+            ));
+        }
+        gaps
+    }
 }
 
 /// What was told last of each namespace, sorted.
-fn in_order(mut told: Vec<NamespaceFact>) -> Vec<NamespaceFact> {
+fn told_last(mut told: Vec<NamespaceFact>) -> Vec<NamespaceFact> {
     // Of equals the last that was told comes first, and stays.
     told.reverse();
     told.sort_by_key(|fact| (fact.kind, fact.inode));
@@ -148,55 +287,6 @@ fn letter(state: u32) -> char {
     ['R', 'S', 'D', 'T', 't', 'X', 'Z', 'P', 'I'].get(index).copied().unwrap_or('?')
 }
 
-/// A record's task; its path is yet to be found.
-struct Found {
-    task: Task,
-    v2: u64,
-    pids: u64,
-    /// Not all above its namespaces was told.
-    untold: bool,
-}
-
-fn task(fields: &mut Fields<'_>) -> Option<Found> {
-    let start_boottime_ns = fields.u64()?;
-    let (v2, pids) = (fields.u64()?, fields.u64()?);
-    let (pid, tgid, parent) = (fields.u32()?, fields.u32()?, fields.u32()?);
-    let flags = fields.u32()?;
-    let (level, pid_inside, threads) = (fields.u32()?, fields.u32()?, fields.u32()?);
-    let (uid, user_namespace_owner) = (fields.u32()?, fields.u32()?);
-    let inodes = inodes(fields)?;
-    let comm = text(&fields.take::<16>()?);
-    let state = fields.u32()?;
-    let mut pids_below = Vec::with_capacity(fields.0.len() / size_of::<u32>());
-    while !fields.0.is_empty() {
-        pids_below.push(fields.u32()?);
-    }
-    let task = Task {
-        pid,
-        tgid,
-        parent,
-        start_boottime_ns,
-        comm,
-        uid: Some(uid),
-        kernel_thread: flags & flags::KERNEL_THREAD != 0,
-        // Past the point of leaving its namespaces there is no way back: what little is left of it is a zombie's.
-        zombie: flags & (flags::ZOMBIE | flags::NO_NSPROXY) != 0,
-        pid_namespace_init: flags & flags::PID_NAMESPACE_INIT != 0,
-        threads: Some(threads),
-        level: Some(level),
-        pids_below,
-        state: Some(letter(state)),
-        pid_inside: Some(pid_inside),
-        namespaces: inodes.namespaces,
-        pid_for_children: inodes.pid_for_children,
-        time_for_children: inodes.time_for_children,
-        user_namespace_owner: Some(user_namespace_owner),
-        cgroup: None,
-        cgroup_id: None,
-    };
-    Some(Found { task, v2, pids, untold: flags & flags::NAMESPACES_TOO_DEEP != 0 })
-}
-
 fn cgroup(fields: &mut Fields<'_>) -> Option<(CgroupKey, Cgroup)> {
     let (hierarchy, name_length) = (fields.u32()?, fields.u32()?);
     let (id, parent) = (fields.u64()?, fields.u64()?);
@@ -206,54 +296,9 @@ fn cgroup(fields: &mut Fields<'_>) -> Option<(CgroupKey, Cgroup)> {
     Some(((hierarchy, id), Cgroup { parent, name: String::from_utf8_lossy(fields.0).into_owned() }))
 }
 
-/// Puts paths to tasks, and tasks in order.
-fn scan(found: Vec<Found>, mut paths: Paths) -> TaskScan {
-    let (mut tasks, mut pathless) = (Vec::with_capacity(found.len()), Vec::new());
-    let mut untold = 0_u64;
-    for Found { mut task, v2, pids, untold: of_this } in found {
-        // Without a number: reaped while it was being read.
-        if task.pid == 0 {
-            continue;
-        }
-        match paths.choose(v2, pids) {
-            Some((id, path)) => (task.cgroup_id, task.cgroup) = (Some(id), Some(path)),
-            None => pathless.push(task.pid),
-        }
-        untold += u64::from(of_this);
-        tasks.push(task);
-    }
-    // The walk is by number, but a thread that calls exec takes its leader's: it may be met under both.
-    tasks.sort_by_key(|task| task.pid);
-    tasks.dedup_by(|later, earlier| {
-        let same = later.pid == earlier.pid;
-        if same {
-            std::mem::swap(later, earlier);
-        }
-        same
-    });
-    let mut gaps = match pathless.as_slice() {
-        [] => Vec::new(),
-        [first, ..] => vec![Gap::deciding(
-            format!("the cgroups of {} tasks, pid {first} first", pathless.len()),
-            format!(
-                "they lie over {} levels deep, deeper than the kernel side walks: --source procfs reads them",
-                inspector_common::CGROUP_DEPTH
-            ),
-        )],
-    };
-    if untold > 0 {
-        gaps.push(Gap::detail(
-            format!("what is above the namespaces of {untold} tasks"),
-            "it takes more steps than the kernel side makes for one task: --source procfs reads it",
-        ));
-    }
-    drop_threads_like_their_leader(&mut tasks);
-    TaskScan { tasks, namespaces: Vec::new(), unreadable: 0, gaps }
-}
-
 /// The kernel side tells threads apart by their `nsproxy`: one that left its leader's and came back has another, of
 /// the same namespaces.
-fn drop_threads_like_their_leader(tasks: &mut Vec<Task>) {
+fn drop_threads_like_their_leader(tasks: &mut Tasks) {
     let namespaces = |task: &Task| (task.namespaces, task.pid_for_children, task.time_for_children);
     if tasks.iter().all(Task::is_leader) {
         return;
@@ -264,15 +309,16 @@ fn drop_threads_like_their_leader(tasks: &mut Vec<Task>) {
 }
 
 /// The cgroups that were written, and the paths found so far.
+#[derive(Default)]
 struct Paths {
     cgroups: HashMap<CgroupKey, Cgroup>,
-    known: HashMap<CgroupKey, Option<String>>,
+    known: HashMap<CgroupKey, Option<Arc<str>>>,
 }
 
 impl Paths {
     /// The cgroup that tells a container: that of the v1 hierarchy, unless the task is in its root, as on a hybrid
     /// machine whose runtimes use v2; else that of v2.
-    fn choose(&mut self, v2: u64, pids: u64) -> Option<(u64, String)> {
+    fn choose(&mut self, v2: u64, pids: u64) -> Option<(u64, Arc<str>)> {
         if pids != 0 {
             let path = self.path(Hierarchy::Pids, pids);
             if path.as_deref() != Some("/") {
@@ -283,12 +329,12 @@ impl Paths {
     }
 
     /// The whole path of a cgroup; `None` where a part of it was not written.
-    fn path(&mut self, hierarchy: Hierarchy, id: u64) -> Option<String> {
+    fn path(&mut self, hierarchy: Hierarchy, id: u64) -> Option<Arc<str>> {
         let key = (hierarchy as u32, id);
         if let Some(path) = self.known.get(&key) {
             return path.clone();
         }
-        let path = self.climb(key);
+        let path = self.climb(key).map(Arc::from);
         self.known.insert(key, path.clone());
         path
     }

@@ -11,7 +11,7 @@ use inspector_common::Layout;
 use rustix::event::{PollFd, PollFlags, poll};
 
 use super::btf::Btf;
-use super::decode::decode;
+use super::decode::Decoder;
 use super::error::{BpfError, classify};
 use super::program::{Programs, Wanted};
 use super::subprograms::Subprograms;
@@ -19,7 +19,7 @@ use super::syscall::{self, Attach, TracingProgram};
 use super::verify::verify;
 use super::vmlinux::{self, Vmlinux};
 use super::{object, offsets, preconditions};
-use crate::observation::Gap;
+use crate::observation::{Gap, Tasks};
 use crate::source::{Context, TaskScan};
 
 /// The kernel's function that stands for its walk over tasks.
@@ -80,6 +80,8 @@ pub struct Reader {
     /// What the kernel side logs to.
     log: Option<MapData>,
     gaps: Vec<Gap>,
+    /// The tasks of the reading before.
+    before: Tasks,
 }
 
 impl Reader {
@@ -122,7 +124,14 @@ impl Reader {
             prepared.elapsed()
         );
         let link = syscall::link(program.as_fd()).map_err(|error| classify(&error))?;
-        Ok(Self { program, link, variant, log: programs.into_log(), gaps: kernel.gaps })
+        Ok(Self {
+            program,
+            link,
+            variant,
+            log: programs.into_log(),
+            gaps: kernel.gaps,
+            before: Tasks::default(),
+        })
     }
 
     /// Which program the kernel took.
@@ -141,9 +150,11 @@ impl Reader {
     /// Reads all tasks, as they are now.
     pub fn read(&mut self, context: &Context) -> Result<TaskScan, BpfError> {
         let file = syscall::iterate(self.link.as_fd()).map_err(|error| classify(&error))?;
-        let output = read_all(file.into(), context.deadline)?;
+        let mut decoder = Decoder::after(&self.before);
+        read_all(file.into(), context.deadline, &mut |bytes| Ok(decoder.feed(bytes)?))?;
         self.relay_log();
-        let mut scan = decode(&output)?;
+        let mut scan = decoder.finish()?;
+        self.before = scan.tasks.clone();
         scan.gaps.extend(self.gaps.iter().cloned());
         note_hidden_init(context, &mut scan);
         Ok(scan)
@@ -202,8 +213,7 @@ fn verify_first_of(
 /// There are kernels, hardened ones, that leave the threads of process 1 out of iterators. They must not go
 /// missing in silence.
 fn note_hidden_init(context: &Context, scan: &mut TaskScan) {
-    let shown = scan.tasks.first().is_some_and(|task| task.pid == 1);
-    if !shown && context.host("/proc/1").exists() {
+    if scan.tasks.get(1).is_none() && context.host("/proc/1").exists() {
         scan.unreadable += 1;
         scan.gaps.push(Gap::detail(
             "process 1",
@@ -212,17 +222,20 @@ fn note_hidden_init(context: &Context, scan: &mut TaskScan) {
     }
 }
 
-/// Reads to the end, or until time is up.
-fn read_all(mut file: File, deadline: Instant) -> Result<Vec<u8>, BpfError> {
-    let mut output = Vec::with_capacity(READ_BYTES);
+/// Reads to the end, or until time is up, and hands on what it read as it comes.
+fn read_all(
+    mut file: File,
+    deadline: Instant,
+    take: &mut dyn FnMut(&[u8]) -> Result<(), BpfError>,
+) -> Result<(), BpfError> {
     let mut buffer = vec![0; READ_BYTES];
     loop {
         if Instant::now() >= deadline {
             return Err(BpfError::Late);
         }
         match file.read(&mut buffer) {
-            Ok(0) => return Ok(output),
-            Ok(length) => output.extend_from_slice(&buffer[..length]),
+            Ok(0) => return Ok(()),
+            Ok(length) => take(&buffer[..length])?,
             // A million threads in a row without a record: the kernel takes a breath.
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
             Err(error) => return Err(BpfError::Read(error)),
@@ -237,7 +250,8 @@ mod tests {
     #[test]
     fn time_is_up() {
         let endless = File::open("/dev/zero").unwrap();
-        let late = read_all(endless, Instant::now() + std::time::Duration::from_millis(20));
+        let deadline = Instant::now() + std::time::Duration::from_millis(20);
+        let late = read_all(endless, deadline, &mut |_| Ok(()));
         assert!(matches!(late, Err(BpfError::Late)));
     }
 }

@@ -84,7 +84,7 @@ fn open_roots(context: &Context, scan: &TaskScan) -> BTreeSet<PathBuf> {
     scan.tasks
         .iter()
         // A name proves nothing, but leads only to files of root's. Inside k3s and others it is a program of its own, too.
-        .filter(|task| task.is_leader() && task.uid == Some(0) && task.comm == "containerd")
+        .filter(|task| task.is_leader() && task.uid == Some(0) && &*task.comm == "containerd")
         // Elsewhere the path means another file.
         .filter(|task| host.is_some() && task.namespaces.get(Kind::Mnt) == host)
         .filter_map(|task| fs::read_dir(context.host(format!("/proc/{}/fd", task.pid))).ok())

@@ -107,9 +107,7 @@ fn parse(text: &str) -> BTreeMap<String, String> {
 /// The run roots that the monitors of running containers work in: conmon's working folder is the bundle,
 /// `<run root>/<driver>-containers/<id>/userdata`, and conmon is the parent of the container's init.
 fn run_roots_of_running(context: &Context, scan: &TaskScan) -> BTreeSet<PathBuf> {
-    let task = |pid: u32| {
-        scan.tasks.binary_search_by_key(&pid, |task| task.pid).ok().and_then(|at| scan.tasks.get(at))
-    };
+    let task = |pid: u32| scan.tasks.get(pid);
     let host = task(2).filter(|task| task.kernel_thread).or_else(|| task(1));
     let host = host.and_then(|task| task.namespaces.get(Kind::Mnt));
     // Only root's, and only in the host's mount namespace: elsewhere the path means another file.

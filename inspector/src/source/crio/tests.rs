@@ -33,10 +33,10 @@ fn read(change: impl Fn(&Path)) -> RuntimeFacts {
         tgid: 4242,
         start_boottime_ns: 1_234_560_000_000,
         namespaces: Inodes::default(),
-        cgroup: Some(format!("/kubepods/burstable/podx/crio-{APP}")),
+        cgroup: Some(format!("/kubepods/burstable/podx/crio-{APP}").into()),
         ..Task::default()
     };
-    let scan = TaskScan { tasks: vec![task], ..TaskScan::default() };
+    let scan = TaskScan { tasks: vec![task].into(), ..TaskScan::default() };
     let files = HostFiles::owned_by(host.path().to_owned(), rustix::process::geteuid().as_raw());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(collect_from(&context, &scan, &files))

@@ -32,7 +32,7 @@ fn scan() -> TaskScan {
     }
     let mut tasks: Vec<crate::observation::Task> =
         tasks.into_iter().map(|task| serde_json::from_value(task).unwrap()).collect();
-    let host = tasks.iter().find(|task| task.comm == "containerd-shim").unwrap().namespaces;
+    let host = tasks.iter().find(|task| &*task.comm == "containerd-shim").unwrap().namespaces;
     let kthreadd = crate::observation::Task {
         pid: 2,
         tgid: 2,
@@ -41,7 +41,7 @@ fn scan() -> TaskScan {
         ..Default::default()
     };
     tasks.insert(0, kthreadd);
-    TaskScan { tasks, ..TaskScan::default() }
+    TaskScan { tasks: tasks.into(), ..TaskScan::default() }
 }
 
 /// A host with Docker's files and a socket, which the test may break.
@@ -266,11 +266,11 @@ async fn without_the_runtimes_own_state_the_kernel_names_the_cgroup() {
 #[tokio::test]
 async fn a_pid_that_was_used_again_is_not_the_containers() {
     let mut host = Host::new();
-    for task in &mut host.scan.tasks {
+    for task in host.scan.tasks.iter_mut() {
         // A process of another start, in another cgroup.
         if task.pid == 11006 {
             task.start_boottime_ns += 10_000_000;
-            task.cgroup = Some("/system.slice/ssh.service".to_owned());
+            task.cgroup = Some("/system.slice/ssh.service".into());
         }
     }
     let facts = host.collect().await;

@@ -12,7 +12,7 @@ mod places;
 
 use std::collections::BTreeSet;
 
-use crate::observation::{Gap, Handle, HostNamespaces, Kind, NamespaceFact, Reader, Task};
+use crate::observation::{Gap, Handle, HostNamespaces, Kind, NamespaceFact, Reader, Tasks};
 use crate::source::nsfs::Facts;
 use crate::source::pins::{Found, Scope};
 use crate::source::{Context, HoldersScope};
@@ -50,7 +50,7 @@ pub struct Holders {
 /// What is known when holders are looked for.
 pub struct Known<'a> {
     /// Every task.
-    pub tasks: &'a [Task],
+    pub tasks: &'a Tasks,
     /// The node's own namespaces.
     pub host: &'a HostNamespaces,
     /// The process that looks: what it holds is nobody's business.

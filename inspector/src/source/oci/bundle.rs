@@ -135,6 +135,6 @@ fn shims(scan: &TaskScan) -> Vec<&Task> {
         .collect();
     // A name proves nothing, but leads only to files of root's. It finds those whose containers have ended, or are in
     // cgroups that name none.
-    let is_shim = |task: &&Task| parents.contains(&task.pid) || task.comm == "containerd-shim";
+    let is_shim = |task: &&Task| parents.contains(&task.pid) || &*task.comm == "containerd-shim";
     scan.tasks.iter().filter(|task| task.is_leader()).filter(is_shim).collect()
 }

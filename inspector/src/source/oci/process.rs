@@ -49,8 +49,7 @@ impl<'a> Processes<'a> {
     /// A process of the scan.
     #[must_use]
     pub fn task(&self, pid: u32) -> Option<&'a Task> {
-        let at = self.scan.tasks.binary_search_by_key(&pid, |task| task.pid).ok()?;
-        self.scan.tasks.get(at)
+        self.scan.tasks.get(pid)
     }
 }
 

@@ -12,6 +12,7 @@ use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 use rustix::fs::{Mode, OFlags, openat, readlinkat_raw};
@@ -99,7 +100,7 @@ impl Walk {
         }
         pids.sort_unstable();
 
-        let mut scan = TaskScan::default();
+        let (mut scan, mut tasks) = (TaskScan::default(), Vec::new());
         for (position, pid) in pids.iter().enumerate() {
             if Instant::now() >= deadline {
                 let left = pids.len() - position;
@@ -110,8 +111,10 @@ impl Walk {
                 ));
                 break;
             }
-            self.process(*pid, &mut scan.tasks);
+            self.process(*pid, &mut tasks);
         }
+        // A thread may have a higher number than the next process.
+        scan.tasks = tasks.into();
         scan.unreadable += self.denied;
         scan.namespaces = self.facts.into_sorted();
         if let (1, Some((1, errno)), true) =
@@ -168,7 +171,6 @@ impl Walk {
                 tasks.push(thread);
             }
         }
-        tasks[position + 1..].sort_by_key(|task| task.pid);
     }
 
     /// Reads one task; `None` when it has gone. Also gives its number of threads.
@@ -182,7 +184,7 @@ impl Walk {
             tgid,
             parent: stat.parent,
             start_boottime_ns: stat.start_ticks.saturating_mul(1_000_000_000 / ticks_per_second()),
-            comm: stat.comm,
+            comm: stat.comm.into(),
             uid: status.uid,
             kernel_thread: stat.flags & parse::PF_KTHREAD != 0,
             zombie: matches!(stat.state, b'Z' | b'X' | b'x'),
@@ -206,7 +208,7 @@ impl Walk {
         task.user_namespace_owner =
             task.namespaces.get(Kind::User).and_then(|inode| self.facts.owner_uid(inode));
         if self.read(directory, c"cgroup").is_ok() {
-            task.cgroup = parse::cgroup(&self.buffer);
+            task.cgroup = parse::cgroup(&self.buffer).map(Arc::from);
         }
         Some((task, stat.threads))
     }
@@ -289,7 +291,7 @@ mod tests {
         let stat = me.stat().unwrap();
         let pid = u32::try_from(me.pid).unwrap();
         let task = scan.tasks.iter().find(|task| task.pid == pid).unwrap();
-        assert_eq!(task.comm, stat.comm);
+        assert_eq!(*task.comm, *stat.comm);
         assert_eq!(i64::from(task.parent), i64::from(stat.ppid));
         assert_eq!(task.start_boottime_ns, stat.starttime * (1_000_000_000 / procfs::ticks_per_second()));
         assert_eq!(task.uid, Some(me.status().unwrap().ruid));
@@ -298,7 +300,7 @@ mod tests {
             let expected = namespaces.0.get(std::ffi::OsStr::new(kind.name())).map(|ns| ns.identifier);
             assert_eq!(task.namespaces.get(kind).map(u64::from), expected, "{kind}");
         }
-        assert!(scan.tasks.is_sorted_by_key(|task| task.tgid));
+        assert!(scan.tasks.iter().is_sorted_by_key(|task| task.pid));
     }
 
     #[test]

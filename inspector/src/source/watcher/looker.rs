@@ -20,6 +20,7 @@ const SELDOM: Duration = Duration::from_secs(5);
 
 /// The same where the kernel tells what happens: then the readings only make sure.
 const SURE: Duration = Duration::from_millis(500);
+const SURE_AT_MOST: Duration = Duration::from_secs(60);
 
 /// So many times as long as a reading took is waited before the next: 0.2 % of a processor where it only makes sure, 5 % where
 /// nothing else tells.
@@ -30,8 +31,10 @@ const ALONE_SHARE: u32 = 20;
 /// however much happens.
 const LOOKS_SHARE: u32 = 9;
 
-/// Everything is looked at anew after so long, even where no task tells of a change: pins, volumes, descriptors.
+/// Everything is looked at anew after so long, even where no task tells of a change: pins, volumes, descriptors. Where that
+/// costs much it is waited for longer, by the share above, up to a limit.
 const EVERYTHING: Duration = Duration::from_secs(10);
+const EVERYTHING_AT_MOST: Duration = Duration::from_secs(120);
 
 /// How long runtimes may need to take note of what the kernel shows already, and how often they are asked meanwhile.
 const SETTLING: Duration = Duration::from_millis(100);
@@ -195,16 +198,21 @@ impl Eye {
 
     async fn try_look(&mut self, wanted: bool) -> Result<Option<Look>, CollectError> {
         let context = Context::new(self.options.clone());
-        let began = Instant::now();
-        let (often, share) = if lock(&self.hearing).sure { (SURE, SURE_SHARE) } else { (OFTEN, ALONE_SHARE) };
+        let began = processor_time();
+        let (often, seldom, share) = if lock(&self.hearing).sure {
+            (SURE, SURE_AT_MOST, SURE_SHARE)
+        } else {
+            (OFTEN, SELDOM, ALONE_SHARE)
+        };
         let mut changed = wanted;
         if !wanted {
             let (_, scan, _) = self.read(&context)?;
             changed = fingerprint(&scan) != self.seen;
-            self.interval = (began.elapsed() * share).clamp(often, SELDOM);
+            self.interval = (processor_time().saturating_sub(began) * share).clamp(often, seldom);
         }
         let now = Instant::now();
-        let due = self.again.is_some_and(|at| at <= now) || now.duration_since(self.looked) >= EVERYTHING;
+        let everything = (self.cost * share).clamp(EVERYTHING, EVERYTHING_AT_MOST);
+        let due = self.again.is_some_and(|at| at <= now) || now.duration_since(self.looked) >= everything;
         if !changed && !due {
             return Ok(None);
         }
@@ -284,7 +292,7 @@ pub(super) const fn interval(sure: bool) -> Duration {
 }
 
 /// Namespaces and a cgroup.
-type Place<'a> = (Vec<u32>, Option<&'a str>);
+type Place<'a> = (Inodes, Option<&'a str>);
 
 /// What of the tasks changes when a container or a namespace comes or goes, and does not when a process of a container
 /// starts another: who is the eldest in each cgroup with namespaces other than the node's.
@@ -294,9 +302,11 @@ fn fingerprint(scan: &TaskScan) -> u64 {
         |inodes: &Inodes| inodes.iter().all(|(kind, inode)| host.is_host(kind, inode) == Some(true));
     let mut eldest: BTreeMap<Place<'_>, (u64, u32)> = BTreeMap::new();
     for task in scan.tasks.iter().filter(|task| !task.zombie && !is_host(&task.namespaces)) {
-        let inodes = task.namespaces.iter().map(|(_, inode)| inode).collect();
         let age = (task.start_boottime_ns, task.pid);
-        eldest.entry((inodes, task.cgroup.as_deref())).and_modify(|it| *it = age.min(*it)).or_insert(age);
+        eldest
+            .entry((task.namespaces, task.cgroup.as_deref()))
+            .and_modify(|it| *it = age.min(*it))
+            .or_insert(age);
     }
     let mut hasher = DefaultHasher::new();
     eldest.hash(&mut hasher);
@@ -310,7 +320,7 @@ mod tests {
 
     fn task(pid: u32, net: u32, cgroup: &str) -> Task {
         let namespaces = [(Kind::Net, net)].into_iter().collect();
-        let cgroup = Some(cgroup.to_owned());
+        let cgroup = Some(cgroup.into());
         Task { pid, tgid: pid, start_boottime_ns: u64::from(pid), namespaces, cgroup, ..Task::default() }
     }
 

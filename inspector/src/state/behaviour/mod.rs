@@ -142,7 +142,7 @@ fn judge_well_known(task: &Task, behaviour: &Behaviour, command: &ClassVerdict) 
     let executable = behaviour.executable.as_deref()?;
     let [wait] = behaviour.waits.as_slice() else { return None };
     let multi_call = MULTI_CALL.contains(&executable);
-    let program = if multi_call { task.comm.as_str() } else { executable };
+    let program = if multi_call { &*task.comm } else { executable };
     let sleeps = *wait == Wait::Sleep;
     match program {
         "sleep" if sleeps => Some(Part::Sleeper(describe(task, behaviour))),
@@ -207,8 +207,7 @@ fn judge_sleepers_parent(
 fn is_shell(task: &Task, behaviour: &Behaviour) -> bool {
     let Some(executable) = behaviour.executable.as_deref() else { return false };
     SHELLS.contains(&executable)
-        || (MULTI_CALL.contains(&executable)
-            && (SHELLS.contains(&task.comm.as_str()) || task.comm == executable))
+        || (MULTI_CALL.contains(&executable) && (SHELLS.contains(&&*task.comm) || &*task.comm == executable))
 }
 
 const fn is_init_wait(wait: &Wait) -> bool {

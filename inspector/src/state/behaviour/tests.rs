@@ -11,7 +11,7 @@ const NOW: u64 = 10 * HOUR;
 /// A process: pid, parent, comm, executable, what it waits for.
 fn process(pid: u32, parent: u32, comm: &str, executable: &str, waits: &[Wait]) -> (Task, Behaviour) {
     let start_boottime_ns = NOW - HOUR;
-    let task = Task { pid, tgid: pid, parent, comm: comm.to_owned(), start_boottime_ns, ..Task::default() };
+    let task = Task { pid, tgid: pid, parent, comm: comm.into(), start_boottime_ns, ..Task::default() };
     let behaviour = Behaviour {
         process: ProcessKey { pid, start_ticks: start_boottime_ns / 10_000_000 },
         executable: Some(executable.to_owned()),

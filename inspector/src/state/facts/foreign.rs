@@ -93,7 +93,7 @@ pub(super) fn find(model: &Model<'_>, pod_of: &HashMap<UnitId, String>) -> (Vec<
         if places.is_empty() || is_young(task, observation.node.boottime_ns) {
             continue;
         }
-        let leader = model.units.leaders.get(&task.tgid).copied();
+        let leader = observation.leader(task.tgid);
         let unit =
             model.units.of_task.get(&task.pid).or_else(|| model.units.of_task.get(&task.tgid)).copied();
         let unit = unit.filter(|unit| is_managed(*unit, model));
@@ -114,7 +114,7 @@ pub(super) fn find(model: &Model<'_>, pod_of: &HashMap<UnitId, String>) -> (Vec<
         // Of a container without a cgroup of its own only descent tells what is its own.
         if unit.is_none() && foreign.iter().any(|(.., home)| !has_own_cgroup(*home, model)) {
             if !descends(task, *home, model) {
-                unplaced.push(Unplaced { pod: pod.clone(), pid: task.pid, comm: task.comm.clone() });
+                unplaced.push(Unplaced { pod: pod.clone(), pid: task.pid, comm: task.comm.to_string() });
             }
             continue;
         }
@@ -122,7 +122,7 @@ pub(super) fn find(model: &Model<'_>, pod_of: &HashMap<UnitId, String>) -> (Vec<
             continue;
         }
         if unit.is_none() && task.cgroup.is_none() {
-            unplaced.push(Unplaced { pod: pod.clone(), pid: task.pid, comm: task.comm.clone() });
+            unplaced.push(Unplaced { pod: pod.clone(), pid: task.pid, comm: task.comm.to_string() });
             continue;
         }
         found.insert(
@@ -131,10 +131,10 @@ pub(super) fn find(model: &Model<'_>, pod_of: &HashMap<UnitId, String>) -> (Vec<
                 pod: pod.clone(),
                 pid: task.pid,
                 thread_of: (!task.is_leader()).then_some(task.tgid),
-                comm: task.comm.clone(),
+                comm: task.comm.to_string(),
                 uid: task.uid,
                 started_at: observation.node.wall_clock(task.start_boottime_ns).map(|at| at.to_string()),
-                cgroup: task.cgroup.clone(),
+                cgroup: task.cgroup.as_deref().map(str::to_owned),
                 namespaces: foreign.iter().map(|(kind, inode, _)| (*kind, *inode)).collect(),
                 container: unit.and_then(|unit| Some(model.units.list.get(unit)?.id.clone())),
                 descendants: 0,
@@ -186,7 +186,7 @@ fn descends(task: &Task, unit: UnitId, model: &Model<'_>) -> bool {
         if Some(at) == init {
             return true;
         }
-        match model.units.leaders.get(&at) {
+        match model.observation.leader(at) {
             Some(leader) => at = leader.parent,
             None => return false,
         }
@@ -207,12 +207,12 @@ fn is_helper(task: &Task, leader: Option<&Task>, model: &Model<'_>) -> bool {
         return false;
     }
     process.parent <= 1
-        || model.units.leaders.get(&process.parent).is_some_and(|parent| is_helper_name(&parent.comm))
+        || model.observation.leader(process.parent).is_some_and(|parent| is_helper_name(&parent.comm))
 }
 
 /// One for each that came in by itself; who was born in there is counted with it.
 fn topmost(all: BTreeMap<u32, Foreign>, model: &Model<'_>) -> Vec<Foreign> {
-    let parent = |pid: u32| model.units.leaders.get(&pid).map(|task| task.parent);
+    let parent = |pid: u32| model.observation.leader(pid).map(|task| task.parent);
     let mut tops: BTreeMap<u32, u32> = BTreeMap::new();
     for (pid, foreign) in all.iter().filter(|(_, foreign)| foreign.thread_of.is_none()) {
         let mut top = *pid;

@@ -48,12 +48,16 @@ pub struct Facts {
 /// Finds them.
 #[must_use]
 pub fn facts(observation: &Observation) -> Facts {
-    let model = Model::of(observation);
+    of(&Model::of(observation))
+}
+
+pub(super) fn of(model: &Model<'_>) -> Facts {
+    let observation = model.observation;
     let pod_of: HashMap<UnitId, String> = model
         .pods
         .iter()
         .flat_map(|parts| {
-            let id = pods::id(parts, &model);
+            let id = pods::id(parts, model);
             parts.units.iter().map(move |unit| (*unit, id.clone()))
         })
         .collect();
@@ -63,15 +67,15 @@ pub fn facts(observation: &Observation) -> Facts {
         .filter(|report| matches!(report.status, RuntimeStatus::Denied | RuntimeStatus::Error))
         .map(|report| format!("{} at {}: {}", report.runtime.name(), report.endpoint, report.detail))
         .collect();
-    let (foreign, unplaced) = foreign::find(&model, &pod_of);
+    let (foreign, unplaced) = foreign::find(model, &pod_of);
     Facts {
         host: observation.host.clone(),
-        sandboxes: sandboxes::find(&model),
+        sandboxes: sandboxes::find(model),
         foreign,
         unplaced,
-        zombies: zombies::find(&model, &pod_of),
-        orphans: orphans::find(observation),
-        exposures: exposure::find(&model, &pod_of),
+        zombies: zombies::find(model, &pod_of),
+        orphans: orphans::find(model),
+        exposures: exposure::find(model, &pod_of),
         opaque: model
             .units
             .list

@@ -2,7 +2,8 @@
 
 use std::collections::HashSet;
 
-use crate::observation::{Declaration, Kind, Observation};
+use crate::observation::{Declaration, Kind};
+use crate::state::Model;
 use crate::state::namespaces::Namespaces;
 use crate::view::HolderType;
 
@@ -22,7 +23,8 @@ pub struct Orphan {
 /// Where a runtime keeps namespaces that are its own business (Docker's load balancers have no process).
 const RUNTIMES_OWN: [&str; 2] = ["/run/docker/netns/", "/var/run/docker/netns/"];
 
-pub(super) fn find(observation: &Observation) -> Vec<Orphan> {
+pub(super) fn find(model: &Model<'_>) -> Vec<Orphan> {
+    let observation = model.observation;
     let claimed: HashSet<(Kind, u32)> = observation
         .containers
         .iter()
@@ -39,10 +41,12 @@ pub(super) fn find(observation: &Observation) -> Vec<Orphan> {
                 .filter_map(|namespace| Some((namespace.kind, namespace.inode?))),
         )
         .collect();
-    let all = Namespaces::of(observation);
+    let of_pods: HashSet<(Kind, u32)> =
+        model.pods.iter().flat_map(|pod| &pod.owned).map(|it| (it.kind, it.inode)).collect();
+    let all = Namespaces::without_members(observation);
     all.iter()
         .filter(|it| it.processes() == 0 && it.threads() == 0 && it.for_children().is_empty())
-        .filter(|it| it.is_host() == Some(false) && it.pods().next().is_none())
+        .filter(|it| it.is_host() == Some(false) && !of_pods.contains(&(it.kind(), it.inode())))
         .filter(|it| !claimed.contains(&(it.kind(), it.inode())))
         .filter_map(|it| {
             let holders = it.holders();

@@ -42,7 +42,7 @@ pub(super) fn find(model: &Model<'_>, pod_of: &HashMap<UnitId, String>) -> Vec<Z
                 pod: pod_of.get(&index)?.clone(),
                 container: unit.id.clone(),
                 pid: init.pid,
-                comm: init.comm.clone(),
+                comm: init.comm.to_string(),
                 inode,
                 count: *waiting.get(&init.pid)?,
             })

@@ -81,6 +81,13 @@ impl<'a> Namespaces<'a> {
     /// Finds every namespace of an observation.
     #[must_use]
     pub fn of(observation: &'a Observation) -> Self {
+        let mut found = Self::without_members(observation);
+        found.who = Who::of(observation, found.len(), |kind, inode| found.position(kind, inode));
+        found
+    }
+
+    /// The same, and nothing of containers and pods.
+    pub(super) fn without_members(observation: &'a Observation) -> Self {
         let mut table = Table::with_capacity(observation.tasks.len() / 2 + observation.namespaces.len());
         table.count(&observation.tasks);
         let mut for_children = table.for_children(&observation.tasks);
@@ -111,10 +118,7 @@ impl<'a> Namespaces<'a> {
             for_children: Grouped::of(entries.len(), &for_children),
             below: Grouped::of(entries.len(), &below),
         };
-        drop((holders, for_children, below));
-        let mut found = Self { observation, entries, relations, who: Who::default() };
-        found.who = Who::of(observation, found.len(), |kind, inode| found.position(kind, inode));
-        found
+        Self { observation, entries, relations, who: Who::default() }
     }
 
     /// How many there are.

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::{Below, Entry, Held};
-use crate::observation::{Kind, NamespaceFact, Observation, Task, Via};
+use crate::observation::{Kind, NamespaceFact, Observation, Task, Tasks, Via};
 use crate::state::hash::NumberMap;
 use crate::view::HolderType;
 
@@ -70,7 +70,7 @@ impl<'a> Table<'a> {
     }
 
     /// Counts processes and threads.
-    pub(super) fn count(&mut self, tasks: &'a [Task]) {
+    pub(super) fn count(&mut self, tasks: &'a Tasks) {
         let mut strays: Vec<&Task> = Vec::new();
         for task in tasks {
             if !task.is_leader() {
@@ -123,7 +123,7 @@ impl<'a> Table<'a> {
     }
 
     /// Tasks whose children are born elsewhere, each with the number of where.
-    pub(super) fn for_children(&mut self, tasks: &[Task]) -> Vec<(u32, u32)> {
+    pub(super) fn for_children(&mut self, tasks: &Tasks) -> Vec<(u32, u32)> {
         let mut list = Vec::new();
         for task in tasks {
             for (kind, inode) in [(Kind::Pid, task.pid_for_children), (Kind::Time, task.time_for_children)] {

@@ -13,7 +13,7 @@ fn processes_are_the_living_thread_groups_of_the_cgroup_subtree() {
     world.process(120, "nested").cgroup(&format!("{cgroup}/deeper/still")).child_of(100);
     world.process(130, "dead").cgroup(&cgroup).task().zombie = true;
     let thread = world.process(110, "thread").cgroup(&cgroup).task().clone();
-    world.seen.tasks.last_mut().unwrap().pid = 111;
+    world.seen.tasks.iter_mut().next_back().unwrap().pid = 111;
     assert_eq!(thread.tgid, 110);
     let pods = world.pods();
     assert_eq!(pod_of(&pods, "app").containers[0].processes, 3);
@@ -44,7 +44,7 @@ fn a_reused_pid_is_not_the_container() {
     let mut world = World::new();
     world.docker("app", 100);
     world.container("app").start_ticks = Some(4242);
-    world.task(100).comm = "later".to_owned();
+    world.task(100).comm = "later".into();
     let pods = world.pods();
     assert_eq!(pod_of(&pods, "app").containers[0].state, State::Exited);
     world.container("app").start_ticks = Some(10_000);
@@ -55,7 +55,7 @@ fn a_reused_pid_is_not_the_container() {
 #[test]
 fn a_pid_in_a_foreign_cgroup_is_not_the_container() {
     let mut world = World::new();
-    world.docker("app", 100).cgroup("/user.slice/session-1.scope").task().comm = "later".to_owned();
+    world.docker("app", 100).cgroup("/user.slice/session-1.scope").task().comm = "later".into();
     let pods = world.pods();
     assert_eq!(pod_of(&pods, "app").containers[0].state, State::Exited);
 }

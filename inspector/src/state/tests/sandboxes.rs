@@ -298,7 +298,7 @@ fn an_id_that_two_runtimes_use_is_looked_up_in_ones_own_first() {
         container.id = "web".to_owned();
         container.runtime = runtime;
         container.start_ticks = Some(u64::from(pid) * 100);
-        world.task(pid).cgroup = Some(format!("/{name}/web"));
+        world.task(pid).cgroup = Some(format!("/{name}/web").into());
     }
     world.docker("joiner", 300).with(200, &[Kind::Net]);
     let joiner = world.container("joiner");

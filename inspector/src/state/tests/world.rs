@@ -26,7 +26,7 @@ pub struct World {
 /// A process: its pid, then what differs from a plain process of the host.
 pub struct Process<'w> {
     world: &'w mut World,
-    index: usize,
+    pid: u32,
 }
 
 impl World {
@@ -48,16 +48,15 @@ impl World {
             tgid: pid,
             parent: u32::from(pid > 2),
             start_boottime_ns: u64::from(pid) * 1_000_000_000,
-            comm: comm.to_owned(),
+            comm: comm.into(),
             uid: Some(0),
             pid_inside: Some(pid),
             pid_namespace_init: pid == 1,
             namespaces: self.seen.host.inodes,
-            cgroup: Some("/".to_owned()),
+            cgroup: Some("/".into()),
             ..Task::default()
         });
-        let index = self.seen.tasks.len() - 1;
-        Process { world: self, index }
+        Process { world: self, pid }
     }
 
     /// A running Docker container with a namespace of its own of every kind but user and time, made for it.
@@ -68,7 +67,7 @@ impl World {
         declared.pid = pid;
         self.seen.containers.push(declared);
         let mut process = self.process(pid, name);
-        process.task().cgroup = Some(format!("/docker/{id}"));
+        process.task().cgroup = Some(format!("/docker/{id}").into());
         for kind in [Kind::Mnt, Kind::Uts, Kind::Ipc, Kind::Pid, Kind::Net, Kind::Cgroup] {
             process = process.fresh(kind);
         }
@@ -132,7 +131,7 @@ impl World {
         let executable = Some(self.task(pid).comm.clone());
         self.seen.behaviours.push(Behaviour {
             process,
-            executable,
+            executable: executable.map(|name| name.to_string()),
             waits: vec![wait],
             sockets: Some(0),
             cpu_ms: Some(0),
@@ -168,7 +167,7 @@ impl World {
     }
 
     pub fn pods(&mut self) -> Vec<Pod> {
-        self.seen.tasks.sort_by_key(|task| task.pid);
+        self.seen.tasks.put_in_order();
         crate::state::snapshot(&self.seen).pods
     }
 }
@@ -213,12 +212,12 @@ impl Process<'_> {
     }
 
     pub fn cgroup(mut self, path: &str) -> Self {
-        self.task().cgroup = Some(path.to_owned());
+        self.task().cgroup = Some(path.into());
         self
     }
 
     pub fn task(&mut self) -> &mut Task {
-        &mut self.world.seen.tasks[self.index]
+        self.world.task(self.pid)
     }
 }
 

@@ -20,16 +20,16 @@ fn task<'o>(seen: &'o mut Observation, pid: u32, comm: &str) -> &'o mut Task {
         tgid: pid,
         parent: u32::from(pid > 2),
         start_boottime_ns: u64::from(pid) * 1_000_000_000,
-        comm: comm.to_owned(),
+        comm: comm.into(),
         uid: Some(if pid > 2_000 { 1_000 } else { 0 }),
         threads: Some(1 + pid % 3),
         pid_for_children: namespaces.get(Kind::Pid),
         time_for_children: namespaces.get(Kind::Time),
         namespaces,
-        cgroup: Some("/".to_owned()),
+        cgroup: Some("/".into()),
         ..Task::default()
     });
-    seen.tasks.last_mut().unwrap()
+    seen.tasks.iter_mut().next_back().unwrap()
 }
 
 fn docker<'o>(seen: &'o mut Observation, name: &str, seed: u64, pid: u32, kinds: &[Kind]) -> &'o mut Task {
@@ -40,7 +40,7 @@ fn docker<'o>(seen: &'o mut Observation, name: &str, seed: u64, pid: u32, kinds:
     declared.declared = kinds.iter().map(|kind| (*kind, Declaration::Private)).collect();
     seen.containers.push(declared);
     let task = task(seen, pid, name);
-    task.cgroup = Some(format!("/docker/{}", id(seed)));
+    task.cgroup = Some(format!("/docker/{}", id(seed)).into());
     for kind in kinds {
         task.namespaces.set(*kind, FREE + pid * 10 + u32::try_from(kind.index()).unwrap());
     }
@@ -106,7 +106,8 @@ pub fn node() -> Observation {
     for kind in Kind::ALL {
         fact(&mut seen, kind, host(kind), user, None);
     }
-    let facts: Vec<(Kind, u32)> = seen.tasks[2..5].iter().flat_map(|task| task.namespaces.iter()).collect();
+    let facts: Vec<(Kind, u32)> =
+        seen.tasks.shared()[2..5].iter().flat_map(|task| task.namespaces.iter()).collect();
     for (kind, inode) in facts {
         if inode != host(kind) {
             fact(&mut seen, kind, inode, user, (kind == Kind::Pid).then_some(host(Kind::Pid)));
@@ -148,7 +149,7 @@ pub fn hostile() -> Observation {
     let hostile = |n: usize| format!("{}{long}", HOSTILE[n % HOSTILE.len()]);
     seen.node.name = hostile(0);
     for (n, task) in seen.tasks.iter_mut().enumerate() {
-        task.comm = HOSTILE[n % HOSTILE.len()].to_owned();
+        task.comm = HOSTILE[n % HOSTILE.len()].into();
     }
     for (n, container) in seen.containers.iter_mut().enumerate() {
         container.name = Some(hostile(n));

@@ -1,5 +1,12 @@
 use super::*;
 
+/// Decodes a whole reading that came at once.
+fn decode(output: &[u8]) -> Result<TaskScan, DecodeError> {
+    let mut decoder = Decoder::default();
+    decoder.feed(output)?;
+    decoder.finish()
+}
+
 /// Writes the iterator's output by hand.
 #[derive(Default)]
 struct Output(Vec<u8>);
@@ -91,7 +98,7 @@ fn every_field_arrives_where_it_belongs() {
         tgid: 42,
         parent: 1,
         start_boottime_ns: 5_000_000_007,
-        comm: "x\x1b[2J".to_owned(),
+        comm: "x\x1b[2J".into(),
         uid: Some(1000),
         kernel_thread: false,
         zombie: false,
@@ -105,10 +112,10 @@ fn every_field_arrives_where_it_belongs() {
         pid_for_children: Some(19),
         time_for_children: Some(20),
         user_namespace_owner: Some(1001),
-        cgroup: Some("/a\u{fffd}b".to_owned()),
+        cgroup: Some("/a\u{fffd}b".into()),
         cgroup_id: Some(3),
     };
-    assert_eq!(scan.tasks, [expected]);
+    assert_eq!(scan.tasks, Tasks::from(vec![expected]));
     let (pid, user) = (Kind::Pid, Kind::User);
     assert_eq!(
         scan.namespaces,
@@ -144,7 +151,7 @@ fn the_hierarchy_that_tells_the_container() {
             .cgroup(1, 3, 2, b"c")
             .task(8, 0, v2, pids, b"");
         let scan = decode(&output.end(1, 7)).unwrap();
-        let task = &scan.tasks[0];
+        let task = &scan.tasks.shared()[0];
         let found = task.cgroup_id.zip(task.cgroup.as_deref());
         assert_eq!(found, expected, "v2 {v2}, pids {pids}");
         assert_eq!(scan.gaps.len(), usize::from(expected.is_none()), "unknown is said");
@@ -163,7 +170,7 @@ fn in_order_without_duplicates_or_the_reaped() {
         .task(10, flags::NO_NSPROXY, 1, 0, b"")
         .end(6, 1);
     let scan = decode(&output).unwrap();
-    let seen: Vec<_> = scan.tasks.iter().map(|task| (task.pid, task.comm.as_str(), task.zombie)).collect();
+    let seen: Vec<_> = scan.tasks.iter().map(|task| (task.pid, &*task.comm, task.zombie)).collect();
     assert_eq!(seen, [(7, "new", false), (8, "", true), (9, "nine", false), (10, "", true)]);
 }
 
@@ -230,6 +237,26 @@ fn what_is_cut_or_miscounted_is_no_answer() {
     let mut more = whole.clone();
     more.extend_from_slice(&whole);
     assert!(decode(&more).is_ok(), "what is born after the end is of the next reading");
+}
+
+#[test]
+fn in_whatever_pieces_it_comes() {
+    let whole = small();
+    let expected = decode(&whole).unwrap();
+    for size in (1..64).chain([whole.len() - 1]) {
+        let mut decoder = Decoder::default();
+        whole.chunks(size).for_each(|piece| decoder.feed(piece).unwrap());
+        let scan = decoder.finish().unwrap();
+        assert_eq!(
+            (scan.tasks, scan.namespaces),
+            (expected.tasks.clone(), expected.namespaces.clone()),
+            "{size}"
+        );
+    }
+    // A length that is none is told before it is waited for.
+    let mut endless = whole[..8].to_vec();
+    endless[4..8].copy_from_slice(&u32::MAX.to_ne_bytes());
+    assert!(matches!(Decoder::default().feed(&endless), Err(DecodeError::NoRecord { at: 0, .. })));
 }
 
 #[test]
