@@ -43,6 +43,8 @@ pub mod event_flags {
     pub const NAME_TRUNCATED: u32 = 1 << 4;
     /// The cgroup's name is that of the v1 hierarchy with the `pids` controller, not that of v2.
     pub const NAME_OF_PIDS: u32 = 1 << 5;
+    /// Of a fork: the child's parent is its caller's, not its caller (`CLONE_PARENT`, and every thread's).
+    pub const PARENT_IS_CALLERS: u32 = 1 << 6;
 }
 
 /// Room for the cgroup's name and a NUL: more than any runtime makes of an id of 64 digits.
@@ -74,7 +76,8 @@ pub struct EventRecord {
     pub pid: u32,
     /// Its thread group.
     pub tgid: u32,
-    /// The other task. Of a fork its caller, whoever is the parent then; of an exec the parent; else 0.
+    /// The other task. Of a fork its caller, whoever is the parent then; of an exec, a `setns` and an `unshare` the parent of
+    /// the task's process; of an exit 0.
     pub other_pid: u32,
     /// The other's thread group.
     pub other_tgid: u32,

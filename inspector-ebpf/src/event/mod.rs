@@ -81,8 +81,10 @@ pub unsafe fn fork(context: *const u64) {
             let start_boottime_ns = Direct::u64(leader, offset!(task_start_boottime));
             tracked::insert(key, &Tracked { start_boottime_ns, namespaces: new });
         }
+        let sibling = Direct::pointer(child, offset!(task_real_parent)) != Some(caller);
+        let flags = if sibling { event_flags::PARENT_IS_CALLERS } else { 0 };
         let other = Some(caller);
-        let told = Told { event: Event::Fork, task: child, leader, ways, other, exit_code: 0, flags: 0 };
+        let told = Told { event: Event::Fork, task: child, leader, ways, other, exit_code: 0, flags };
         told.send::<Direct>(&old, &new);
     }
 }
