@@ -105,7 +105,8 @@ pub struct EventRecord {
 }
 
 /// What the event programs know of a process whose death is to be told. Its key is the thread group's id, as the
-/// reader's PID namespace numbers it.
+/// reader's PID namespace numbers it. Of those that are counted at one [`slot`] the start is enough to tell them apart: no
+/// two that are so many numbers apart are made in one nanosecond.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tracked {
@@ -118,8 +119,9 @@ pub struct Tracked {
 /// How many counts of [`Tracked`] processes there are: each process is counted at its [`slot`].
 pub const SLOTS: u32 = 1 << 14;
 
-/// Where a process is counted, by its key. To look there is a load for the kernel side, and to look among the processes a
-/// call: so hardly any process that ends costs one. Those that follow one another lie side by side.
+/// Where a process is counted, and noted if it is alone there, by its key. To look there is a load for the kernel side, and to
+/// look among all others a call: so hardly any process that begins or ends costs one. Those that follow one another lie side
+/// by side.
 #[must_use]
 pub const fn slot(key: u32) -> u32 {
     key % SLOTS
