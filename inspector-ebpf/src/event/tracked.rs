@@ -17,9 +17,9 @@ use inspector_common::{Inodes, SLOTS, Tracked, counter, slot};
 
 use super::ring;
 
-/// One process at each [`slot`]: who found nobody counted there. It is the one that started then; what is noted of who has
-/// ended stays. Those that follow one another lie side by side, so this is memory that a cache holds, as what a hash map has
-/// is not; and to note one takes no call.
+/// One process at each [`slot`]: who found nobody counted there. It is the one that started then, which nobody did at 0;
+/// what is noted of who has ended stays. Those that follow one another lie side by side, so this is memory that a cache
+/// holds, as a hash map's is not; and to note one takes no call.
 #[map]
 static FIRST: Array<Tracked> = Array::with_max_entries(SLOTS, 0);
 

@@ -134,7 +134,8 @@ fn the_death_of_who_was_there_before_is_told_if_asked_for() {
 
 /// A process that is counted at each slot, with numbers that no process has.
 fn at_every_slot() -> impl Iterator<Item = Task> {
-    (0..SLOTS).map(|slot| (1 << 30) + slot).map(|pid| Task { pid, tgid: pid, ..Task::default() })
+    let task = |pid| Task { pid, tgid: pid, start_boottime_ns: 1, ..Task::default() };
+    (0..SLOTS).map(move |slot| task((1 << 30) + slot))
 }
 
 #[test]
