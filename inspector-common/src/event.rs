@@ -43,6 +43,8 @@ pub mod event_flags {
     pub const NAME_TRUNCATED: u32 = 1 << 4;
     /// The cgroup's name is that of the v1 hierarchy with the `pids` controller, not that of v2.
     pub const NAME_OF_PIDS: u32 = 1 << 5;
+    /// Of a fork: the child's parent is its caller's, not its caller (`CLONE_PARENT`, and every thread's).
+    pub const PARENT_IS_CALLERS: u32 = 1 << 6;
 }
 
 /// Room for the cgroup's name and a NUL: more than any runtime makes of an id of 64 digits.
@@ -74,7 +76,8 @@ pub struct EventRecord {
     pub pid: u32,
     /// Its thread group.
     pub tgid: u32,
-    /// The other task. Of a fork its caller, whoever is the parent then; of an exec the parent; else 0.
+    /// The other task. Of a fork its caller, whoever is the parent then; of an exec, a `setns` and an `unshare` the parent of
+    /// the task's process; of an exit 0.
     pub other_pid: u32,
     /// The other's thread group.
     pub other_tgid: u32,
@@ -102,7 +105,8 @@ pub struct EventRecord {
 }
 
 /// What the event programs know of a process whose death is to be told. Its key is the thread group's id, as the
-/// reader's PID namespace numbers it.
+/// reader's PID namespace numbers it. Of those that are counted at one [`slot`] the start is enough to tell them apart: no
+/// two that are so many numbers apart are made in one nanosecond.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tracked {
@@ -115,8 +119,9 @@ pub struct Tracked {
 /// How many counts of [`Tracked`] processes there are: each process is counted at its [`slot`].
 pub const SLOTS: u32 = 1 << 14;
 
-/// Where a process is counted, by its key. To look there is a load for the kernel side, and to look among the processes a
-/// call: so hardly any process that ends costs one. Those that follow one another lie side by side.
+/// Where a process is counted, and noted if it is alone there, by its key. To look there is a load for the kernel side, and to
+/// look among all others a call: so hardly any process that begins or ends costs one. Those that follow one another lie side
+/// by side.
 #[must_use]
 pub const fn slot(key: u32) -> u32 {
     key % SLOTS

@@ -81,8 +81,10 @@ pub unsafe fn fork(context: *const u64) {
             let start_boottime_ns = Direct::u64(leader, offset!(task_start_boottime));
             tracked::insert(key, &Tracked { start_boottime_ns, namespaces: new });
         }
+        let sibling = Direct::pointer(child, offset!(task_real_parent)) != Some(caller);
+        let flags = if sibling { event_flags::PARENT_IS_CALLERS } else { 0 };
         let other = Some(caller);
-        let told = Told { event: Event::Fork, task: child, leader, ways, other, exit_code: 0, flags: 0 };
+        let told = Told { event: Event::Fork, task: child, leader, ways, other, exit_code: 0, flags };
         told.send::<Direct>(&old, &new);
     }
 }
@@ -181,20 +183,19 @@ pub unsafe fn exit(context: *const u64) {
         if key == 0 {
             return;
         }
+        if setting!(all_processes) == 0 && !tracked::may_be(key) {
+            return;
+        }
         let start = Direct::u64(leader, offset!(task_start_boottime));
-        if setting!(all_processes) == 0 {
-            if !tracked::remove(key, start) {
-                return;
-            }
-        } else {
-            tracked::remove(key, start);
-            // Of threads that go at one time, more than one may find that none is left. Where the tracepoint does not
-            // say which was the last, the first to come here speaks for the process.
-            let alone =
-                setting!(exit_tells_group_dead) != 0 || Direct::u32(signal, offset!(signal_nr_threads)) == 1;
-            if !alone && !tracked::is_first(key, start) {
-                return;
-            }
+        // Of threads that go at one time, more than one may find that none is left. Where the tracepoint does not say
+        // which was the last, the first to come here speaks for the process.
+        let alone =
+            setting!(exit_tells_group_dead) != 0 || Direct::u32(signal, offset!(signal_nr_threads)) == 1;
+        if !alone && !tracked::is_first(key, start) {
+            return;
+        }
+        if !tracked::remove(key, start) && setting!(all_processes) == 0 {
+            return;
         }
         let exit_code = if Direct::u32(signal, offset!(signal_flags)) & SIGNAL_GROUP_EXIT != 0 {
             Direct::u32(signal, offset!(signal_group_exit_code))

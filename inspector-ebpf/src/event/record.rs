@@ -48,7 +48,7 @@ pub struct Told {
     pub leader: Pointer,
     /// What leads to the namespaces, numbers and owner of who is told of.
     pub ways: Ways,
-    /// The caller of a fork, the parent of who calls exec.
+    /// The caller of a fork; the parent of the process of who calls exec, `setns` or `unshare`.
     pub other: Option<Pointer>,
     pub exit_code: u32,
     /// Bits of [`event_flags`], so far.

@@ -145,7 +145,10 @@ unsafe fn after(event: Event, result: u64) {
             let start_boottime_ns = Probe::u64(leader, offset!(task_start_boottime));
             tracked::insert(key, &Tracked { start_boottime_ns, namespaces: new });
         }
-        let told = Told { event, task, leader, ways, other: None, exit_code: 0, flags };
+        // The process's: a thread has none of its own. It may be another by the time that this is read, and its task be
+        // freed; but not before this program ends, for it runs within a reading section of RCU.
+        let other = Probe::pointer(leader, offset!(task_real_parent));
+        let told = Told { event, task, leader, ways, other, exit_code: 0, flags };
         told.send::<Probe>(&old, &new);
     }
 }

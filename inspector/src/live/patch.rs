@@ -179,13 +179,23 @@ impl Patch<'_, '_> {
         }
     }
 
+    /// The parent of who is new, as a look will say it, unless that parent ends before; 0 if it is not known. Else a process
+    /// would be its group's topmost until a look, and its end be told without its beginning, or the other way round.
+    fn parent(&self, event: &KernelEvent) -> u32 {
+        let Some(told) = event.caller.or(event.parent) else { return 0 };
+        if !event.parent_is_callers {
+            return told.tgid;
+        }
+        let is_it = |task: &&Task| task.start_boottime_ns == told.process_start_boottime_ns;
+        self.task(told.tgid).filter(is_it).map_or(0, |caller| caller.parent)
+    }
+
     fn new_task(&self, event: &KernelEvent) -> Task {
         let (cgroup_id, cgroup) = self.paths.path(&event.cgroup);
         let mut task = Task {
             pid: event.pid,
             tgid: event.tgid,
-            // Who made it is more than who it was given to; the next look says the latter.
-            parent: event.caller.or(event.parent).map_or(0, |it| it.tgid),
+            parent: self.parent(event),
             start_boottime_ns: event.start_boottime_ns,
             comm: event.comm.as_str().into(),
             uid: Some(event.uid),

@@ -112,6 +112,7 @@ impl Machine {
             kernel_thread: false,
             pid_namespace_init: task.pid_namespace_init,
             caller,
+            parent_is_callers: false,
             parent: None,
             exit: (kind == EventKind::Exit).then_some(ExitStatus::from_wait(9)),
             old,

@@ -56,6 +56,7 @@ fn event(world: &World, kind: EventKind, task: &Task, after_ms: u64) -> KernelEv
         kernel_thread: false,
         pid_namespace_init: task.pid_namespace_init,
         caller: None,
+        parent_is_callers: false,
         parent: None,
         exit: None,
         old: Some(set),
@@ -275,6 +276,71 @@ fn an_init_takes_its_pid_namespace_with_it_in_one_breath() {
     assert_eq!(the(&told, T::PodCollapsed).victims[0].container, id("busybox"));
     let causes: Vec<_> = told.iter().filter_map(|it| Some(it.exit?.cause)).collect();
     assert_eq!(causes, [ExitCause::Itself, ExitCause::PidNamespaceDied]);
+}
+
+/// A group of two, parent and child, whose own parent is none of it.
+fn group() -> World {
+    let mut world = World::new();
+    world.process(400, "shell");
+    world.process(500, "web").fresh(Kind::Net).fresh(Kind::Uts).child_of(400);
+    world.process(501, "side").with(500, &[Kind::Net, Kind::Uts]).child_of(500);
+    world.serves(500);
+    world
+}
+
+/// Looks again, after the next thing, at whatever is in this world, and then tells the end of a process.
+fn look_and_end(engine: &mut Engine, world: &mut World, pid: u32) -> Vec<Event> {
+    world.seen.tasks.put_in_order();
+    world.seen.node.boottime_ns += 1_000_000_000;
+    let mut told = advance(engine, world);
+    let end = exit(world, pid, 0, 1);
+    told.extend(tell(engine, vec![end]));
+    told
+}
+
+/// Starts and ends that were told of a process.
+fn life(events: &[Event], pid: u32) -> Vec<EventType> {
+    let of = |it: &&Event| it.process.as_ref().is_some_and(|process| process.pid == pid);
+    let kinds = [T::ContainerStarted, T::ContainerExited];
+    events.iter().filter(of).map(|it| it.event_type).filter(|it| kinds.contains(it)).collect()
+}
+
+#[test]
+fn a_members_child_that_goes_elsewhere_before_a_look_is_no_container_and_ends_as_none() {
+    for kind in [EventKind::Setns, EventKind::Unshare] {
+        let mut world = group();
+        let mut engine = engine(&world);
+        // Made since the look, like its parent in all, which is no event.
+        world.process(600, "child").with(500, &[Kind::Net]).fresh(Kind::Uts).child_of(500);
+        let (child, parent) = (world.task(600).clone(), world.task(500).clone());
+        let old = event(&world, kind, &parent, 1).old;
+        let start = parent.start_boottime_ns;
+        let parent = Some(TaskRef { pid: 500, tgid: 500, process_start_boottime_ns: start });
+        let mut told = tell(&mut engine, vec![KernelEvent { old, parent, ..event(&world, kind, &child, 1) }]);
+        told.extend(look_and_end(&mut engine, &mut world, 600));
+        assert_eq!(life(&told, 600), [], "{kind}");
+    }
+}
+
+#[test]
+fn who_is_made_as_a_sibling_is_its_makers_parents_child() {
+    // Of the group's topmost, whose parent is none of it; and of one whose parent is the topmost.
+    for (caller, parent, wanted) in
+        [(500, 400, vec![T::ContainerStarted, T::ContainerExited]), (501, 500, Vec::new())]
+    {
+        let mut world = group();
+        let mut engine = engine(&world);
+        world.process(600, "sibling").with(500, &[Kind::Net]).fresh(Kind::Uts).child_of(parent);
+        let (child, maker) = (world.task(600).clone(), world.task(caller).clone());
+        let old = event(&world, EventKind::Fork, &maker, 1).old;
+        let start = maker.start_boottime_ns;
+        let caller = Some(TaskRef { pid: caller, tgid: caller, process_start_boottime_ns: start });
+        let fork = event(&world, EventKind::Fork, &child, 1);
+        let fork = KernelEvent { old, caller, parent_is_callers: true, ..fork };
+        let mut told = tell(&mut engine, vec![fork]);
+        told.extend(look_and_end(&mut engine, &mut world, 600));
+        assert_eq!(life(&told, 600), wanted, "made by {caller:?}");
+    }
 }
 
 #[test]

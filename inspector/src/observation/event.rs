@@ -81,7 +81,11 @@ pub struct KernelEvent {
     /// Of a fork: who called it, which need not be the parent. `None` where the reader cannot see that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub caller: Option<TaskRef>,
-    /// Of an exec: the parent. `None` where the reader cannot see that.
+    /// Of a fork: the child's parent is not the caller but the caller's own parent. So it is of a runtime's stages, which
+    /// make each other as siblings.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub parent_is_callers: bool,
+    /// Of an exec, a setns and an unshare: the parent of the task's process. `None` where the reader cannot see that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<TaskRef>,
     /// Of an exit: how it ended.

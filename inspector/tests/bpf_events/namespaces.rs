@@ -56,7 +56,9 @@ fn a_namespace_of_each_kind_is_told_with_its_maker_and_so_is_its_members_death()
         let caller = fork.caller.unwrap();
         assert_eq!((caller.pid, caller.tgid), (tid(), std::process::id()));
         assert_eq!(caller.process_start_boottime_ns / 10_000_000, start_ticks("self"));
-        assert!(fork.parent.is_none() && fork.exit.is_none() && !fork.kernel_thread);
+        assert!(
+            fork.parent.is_none() && fork.exit.is_none() && !fork.kernel_thread && !fork.parent_is_callers
+        );
         assert_eq!((&fork.cgroup.name, fork.cgroup.name_truncated), (&cgroup, false));
         assert_eq!(fork.uid, 0);
 
@@ -67,6 +69,34 @@ fn a_namespace_of_each_kind_is_told_with_its_maker_and_so_is_its_members_death()
         assert_eq!(exit.pid_namespace_init, is_init);
         assert_eq!((&exit.comm, &exit.cgroup), (&fork.comm, &fork.cgroup));
     }
+}
+
+/// As runtimes do for their stages.
+#[test]
+fn a_sibling_is_told_as_such_with_who_made_it() {
+    let mut reader = open(&EventConfig { only: LEAST, ..EventConfig::default() });
+    let maker = Child::spawn(0, sibling, libc::CLONE_PARENT | libc::CLONE_NEWUTS);
+    let (pid, start) = (maker.pid, start_ticks(&maker.pid.to_string()));
+    maker.wait();
+    let events = everything(&mut reader);
+    let made = events.iter().find(|it| it.caller.is_some_and(|caller| caller.tgid == pid)).unwrap();
+    assert_eq!((made.kind, made.parent_is_callers, made.parent), (EventKind::Fork, true, None));
+    assert_eq!(made.caller.unwrap().process_start_boottime_ns / 10_000_000, start);
+    // It is this process's child.
+    // SAFETY: no addresses but NULL.
+    let waited = unsafe { libc::waitpid(made.pid.cast_signed(), std::ptr::null_mut(), 0) };
+    assert_eq!(waited, made.pid.cast_signed());
+}
+
+/// Makes a child of its own parent's, which ends.
+fn sibling(flags: libc::c_int) -> libc::c_int {
+    // SAFETY: plain integers.
+    let mut arguments: libc::clone_args = unsafe { std::mem::zeroed() };
+    // No signal: a sibling has its maker's.
+    arguments.flags = u64::from(flags.cast_unsigned());
+    // SAFETY: as of fork; both make system calls only.
+    let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw const arguments, size_of_val(&arguments)) };
+    libc::c_int::from(pid < 0)
 }
 
 #[test]
@@ -120,6 +150,10 @@ fn unshare_and_setns_are_told_where_calls_are_watched_and_only_there() {
             let same = old.namespaces.get(kind) == new.namespaces.get(kind);
             assert_eq!(same, kind != Kind::Uts, "{kind}");
         }
+        // Of a thread that is its process's.
+        assert!(
+            [unshare, setns].iter().all(|it| it.parent.unwrap().tgid == std::os::unix::process::parent_id())
+        );
         assert!(unshare.start_boottime_ns > unshare.process_start_boottime_ns);
         assert!(!everything(&mut blind).iter().any(|event| event.pid == thread));
     }
@@ -150,6 +184,10 @@ fn every_kind_by(tier: EventTier) {
         let (old, new) = (told.old.unwrap(), told.new.unwrap());
         assert_eq!(old, before, "{kind}");
         assert_eq!(exit.old, Some(new), "{kind}");
+        let parent = told.parent.unwrap();
+        assert_eq!((parent.pid, parent.tgid), (tid(), std::process::id()), "{kind}");
+        assert_eq!(parent.process_start_boottime_ns / 10_000_000, start_ticks("self"), "{kind}");
+        assert!(told.caller.is_none() && exit.parent.is_none());
         // A process keeps its own PID and time namespace for life.
         let moves = !matches!(kind, Kind::Pid | Kind::Time);
         assert_eq!(old.namespaces.get(kind) != new.namespaces.get(kind), moves, "{kind}");
@@ -187,6 +225,7 @@ fn every_kind_by(tier: EventTier) {
     let events = everything(&mut reader);
     assert_eq!(kinds(&events, pid), [EventKind::Setns, EventKind::Exit], "the second call changed nothing");
     assert_eq!(of(&events, pid)[0].new, Some(there));
+    assert_eq!(of(&events, pid)[0].parent.unwrap().tgid, std::process::id());
 }
 
 /// Runtimes unshare and exec; that shows without watching calls.

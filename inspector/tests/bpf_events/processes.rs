@@ -3,10 +3,11 @@
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use inspector::observation::EventKind;
+use inspector::observation::{EventKind, Task};
 use inspector::source::bpf::{EventConfig, EventReader, Reader, Wake};
+use inspector_common::SLOTS;
 
-use crate::machine::{Child, start_ticks, wait_until};
+use crate::machine::{Child, namespaces, start_ticks, wait_until};
 use crate::{context, everything, kinds, of, open};
 
 /// A process whose main thread ends first, and another thread a while later.
@@ -131,19 +132,75 @@ fn the_death_of_who_was_there_before_is_told_if_asked_for() {
     assert_eq!(kinds(&everything(&mut reader), pid), []);
 }
 
+/// A process that is counted at each slot, with numbers that no process has.
+fn at_every_slot() -> impl Iterator<Item = Task> {
+    let task = |pid| Task { pid, tgid: pid, start_boottime_ns: 1, ..Task::default() };
+    (0..SLOTS).map(move |slot| task((1 << 30) + slot))
+}
+
 #[test]
 fn who_finds_no_room_to_be_tracked_is_counted() {
-    let mut reader = open(&EventConfig { tracked: 1, ..EventConfig::default() });
-    let children: Vec<Child> = (0..3).map(|_| Child::idle(libc::CLONE_NEWUTS)).collect();
-    let own = inspector::observation::Task { pid: 1, tgid: 1, ..Default::default() };
-    reader.track([&own]).unwrap();
+    let mut reader = open(&EventConfig { tracked: SLOTS, ..EventConfig::default() });
+    reader.track(&at_every_slot().collect::<Vec<_>>()).unwrap();
+    // Others on this machine may have taken some of the room, and may leave it again.
+    let full = reader.counts().unwrap().untracked;
+    let children: Vec<Child> = (0..32).map(|_| Child::idle(libc::CLONE_NEWUTS)).collect();
     let mut events = Vec::new();
     while events.len() < children.len() {
         events.extend(reader.read(Duration::from_secs(10)).unwrap());
     }
+    let by_kernel = reader.counts().unwrap();
+    assert!(by_kernel.untracked > full && !by_kernel.is_complete(), "{by_kernel:?}");
+    let once_more: Vec<Task> =
+        at_every_slot().map(|it| Task { pid: it.pid + SLOTS, tgid: it.tgid + SLOTS, ..it }).collect();
+    reader.track(&once_more).unwrap();
     let counts = reader.counts().unwrap();
-    assert!(counts.untracked >= 3 && !counts.is_complete(), "{counts:?}");
+    assert!(counts.untracked > by_kernel.untracked + u64::from(SLOTS / 2), "{counts:?}");
     assert_eq!(counts.lost(), 0);
+}
+
+#[test]
+fn who_finds_others_counted_where_it_is_is_told_of_all_the_same() {
+    let mut reader = open(&EventConfig { tracked: 2 * SLOTS, ..EventConfig::default() });
+    let others: Vec<Task> = at_every_slot().collect();
+    reader.track(&others).unwrap();
+    for flags in [libc::CLONE_NEWUTS, libc::CLONE_NEWUTS | libc::CLONE_NEWPID] {
+        let child = Child::idle(flags);
+        let pid = child.pid;
+        assert_eq!(reader.tracked_at(pid), 2);
+        let there = namespaces(&pid.to_string());
+        child.kill();
+        let events = everything(&mut reader);
+        assert_eq!(kinds(&events, pid), [EventKind::Fork, EventKind::Exit]);
+        assert_eq!(of(&events, pid)[1].old, Some(there));
+        assert_eq!(reader.tracked_at(pid), 1);
+    }
+    // A plain one finds somebody counted, and is none of them.
+    let plain = Child::idle(0);
+    let pid = plain.pid;
+    plain.wait();
+    assert_eq!(kinds(&everything(&mut reader), pid), []);
+}
+
+#[test]
+fn who_was_noted_by_the_kernel_side_is_not_noted_twice() {
+    let context = context();
+    let mut reader = open(&EventConfig::default());
+    let child = Child::idle(libc::CLONE_NEWUTS);
+    let scan = Reader::open(&context).unwrap().read(&context).unwrap();
+    let named: Vec<_> = scan.tasks.into_iter().filter(|task| task.pid == child.pid).collect();
+    assert_eq!(named.len(), 1);
+    reader.track(&named).unwrap();
+    assert_eq!(reader.tracked_at(child.pid), 1);
+    // It is the start that tells.
+    let earlier = Task { start_boottime_ns: 1, ..named[0].clone() };
+    reader.track([&earlier]).unwrap();
+    assert_eq!(reader.tracked_at(child.pid), 2);
+    let pid = child.pid;
+    child.kill();
+    let events = everything(&mut reader);
+    assert_eq!(kinds(&events, pid), [EventKind::Fork, EventKind::Exit]);
+    assert_eq!(reader.tracked_at(pid), 0, "with it goes who had its number and was put in too late");
 }
 
 #[test]

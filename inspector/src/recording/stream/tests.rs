@@ -38,6 +38,7 @@ fn event(kind: EventKind, pid: u32, at: u64, inode: u32) -> KernelEvent {
         kernel_thread: false,
         pid_namespace_init: false,
         caller: None,
+        parent_is_callers: false,
         parent: None,
         exit: (kind == EventKind::Exit).then(|| ExitStatus::from_wait(9)),
         old: None,

@@ -124,7 +124,11 @@ impl Raw {
             kernel_thread: has(flags::KERNEL_THREAD),
             pid_namespace_init: has(flags::PID_NAMESPACE_INIT),
             caller: other.filter(|_| kind == EventKind::Fork),
-            parent: other.filter(|_| kind == EventKind::Exec),
+            // Threads have no parent of their own to be told.
+            parent_is_callers: kind == EventKind::Fork
+                && self.pid == self.tgid
+                && has(flags::PARENT_IS_CALLERS),
+            parent: other.filter(|_| !matches!(kind, EventKind::Fork | EventKind::Exit)),
             exit: (kind == EventKind::Exit).then(|| ExitStatus::from_wait(self.exit_code)),
             old: (!has(flags::OLD_UNKNOWN)).then_some(self.old),
             old_is_parents: has(flags::OLD_IS_PARENTS),
@@ -201,9 +205,14 @@ mod tests {
         assert_eq!((status.signal, status.code, status.core_dumped), (Some(9), None, true));
         assert!(exit.new.is_none() && exit.old.is_some() && exit.parent.is_none() && exit.caller.is_none());
         assert!(exit.cgroup.name_truncated && exit.cgroup.name_is_of_pids && exit.cgroup.name.is_empty());
-        let setns = event(3, flags::OLD_UNKNOWN);
+        let setns = event(3, flags::OLD_UNKNOWN | flags::PARENT_IS_CALLERS);
         assert!(setns.kind == EventKind::Setns && setns.old.is_none() && setns.new.is_some());
-        assert_eq!(event(4, 0).kind, EventKind::Unshare);
+        let unshare = event(4, 0);
+        assert_eq!(unshare.kind, EventKind::Unshare);
+        let parent = Some(TaskRef { pid: 21, tgid: 20, process_start_boottime_ns: 700 });
+        for call in [setns, unshare] {
+            assert_eq!((call.parent, call.caller, call.parent_is_callers), (parent, None, false));
+        }
         for kind in 0..5 {
             let event = event(kind, 0);
             let json = serde_json::to_string(&event).unwrap();

@@ -19,8 +19,8 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::fs::MetadataExt as _;
 use std::time::{Duration, Instant};
 
-use aya::maps::{HashMap, Map, MapData, MapError, PerCpuArray, RingBuf};
-use inspector_common::{EventRecord, EventSettings};
+use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, RingBuf};
+use inspector_common::{EventRecord, EventSettings, slot};
 use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
 
@@ -64,7 +64,8 @@ pub struct EventConfig {
     pub wake: Wake,
     /// Room for events that wait to be read, in bytes. Rounded up to what the kernel takes.
     pub ring_bytes: u32,
-    /// Room for processes whose death is to be told.
+    /// Room for processes whose death is to be told: for those that [`EventReader::track`] names, and for those whose number
+    /// leaves the same remainder by 16,384 as that of another one. For others there always is.
     pub tracked: u32,
 }
 
@@ -92,6 +93,8 @@ pub struct EventReader {
     // Before the maps that they write to.
     attached: Attached,
     ring: RingBuf<MapData>,
+    /// Those that are alone at their slot.
+    first: Array<MapData, TrackedWords>,
     tracked: HashMap<MapData, u32, TrackedWords>,
     slots: Slots,
     counters: PerCpuArray<MapData, u64>,
@@ -149,6 +152,7 @@ impl EventReader {
 
         let unusable = |error: MapError| classify(&error);
         let ring = RingBuf::try_from(Map::RingBuf(programs.take_map("EVENTS")?)).map_err(unusable)?;
+        let first = Array::try_from(Map::Array(programs.take_map("FIRST")?)).map_err(unusable)?;
         let tracked = HashMap::try_from(Map::HashMap(programs.take_map("TRACKED")?)).map_err(unusable)?;
         let slots = Slots::map(programs.take_map("TRACKED_SLOTS")?)
             .map_err(|error| BpfError::Events(error.into()))?;
@@ -157,6 +161,7 @@ impl EventReader {
         Ok(Self {
             attached,
             ring,
+            first,
             tracked,
             slots,
             counters: PerCpuArray::try_from(counters).map_err(unusable)?,
@@ -252,9 +257,14 @@ impl EventReader {
         /// What the kernel side noted of a process is newer.
         const NOEXIST: u64 = 1;
         for task in tasks.into_iter().filter(|task| task.is_leader()) {
+            let words = tracked_words(task);
+            // The kernel side has noted it by itself. Should it do so from here on, it clears both away.
+            if self.slots.count(task.tgid) != 0 && is_same(&words, &self.first(task.tgid)?) {
+                continue;
+            }
             // Before it is there: the kernel side looks only for who is counted.
             self.slots.add(task.tgid);
-            let inserted = self.tracked.insert(task.tgid, tracked_words(task), NOEXIST);
+            let inserted = self.tracked.insert(task.tgid, words, NOEXIST);
             if inserted.is_err() {
                 self.slots.subtract(task.tgid);
             }
@@ -269,6 +279,11 @@ impl EventReader {
             }
         }
         Ok(())
+    }
+
+    /// Who is noted at the slot of a process, or was last.
+    fn first(&self, tgid: u32) -> Result<TrackedWords, BpfError> {
+        self.first.get(&slot(tgid), 0).map_err(|error| classify(&error))
     }
 
     /// How many processes whose death is to be told share the place that this one has, or would have: 0 if it is none of them.
@@ -351,6 +366,11 @@ fn watch(ring: &RingBuf<MapData>, wake: Wake) -> rustix::io::Result<(OwnedFd, Op
     Ok((epoll, tick))
 }
 
+/// Whether both are of one process, of those at one slot: by their start.
+fn is_same(one: &TrackedWords, other: &TrackedWords) -> bool {
+    one.first_chunk::<2>() == other.first_chunk::<2>()
+}
+
 fn tracked_words(task: &Task) -> TrackedWords {
     let mut words = [0; 12];
     let start = task.start_boottime_ns.to_ne_bytes();
@@ -369,6 +389,7 @@ fn tracked_words(task: &Task) -> TrackedWords {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::observation::Inodes;
 
     #[test]
     fn sizes_that_the_kernel_takes() {
@@ -395,5 +416,10 @@ mod tests {
         let start = [low.to_ne_bytes(), high.to_ne_bytes()].concat();
         assert_eq!(start, 0x0102_0304_0506_0708_u64.to_ne_bytes());
         assert_eq!(rest, [11, 12, 13, 14, 15, 16, 17, 18, 19, 0]);
+
+        let moved = Task { namespaces: Inodes::default(), ..task.clone() };
+        assert!(is_same(&words, &tracked_words(&moved)));
+        let later = Task { start_boottime_ns: task.start_boottime_ns + (1 << 32), ..task };
+        assert!(!is_same(&words, &tracked_words(&later)));
     }
 }
