@@ -27,8 +27,8 @@ mod visits;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use crate::observation::{
-    Blind, EventKind, ExitStatus, HeardBy, Inodes, Input, KernelEvent, Kind, Look, Node, Observation,
-    ProcessKey, Told,
+    Blind, EventKind, ExitStatus, HeardBy, History, Inodes, Input, KernelEvent, Kind, Look, Node,
+    Observation, ProcessKey, Told,
 };
 use crate::view::{Event, EventTier, EventType, Lost};
 use birth::Births;
@@ -192,21 +192,32 @@ impl Engine {
         patch::patch(&mut observation, self.log.iter().filter(|it| !held.holds(it)), &self.paths);
         // A patch is of what the kernel told: by the time of the look, unless that is later.
         observation.node.boottime_ns = observation.node.boottime_ns.max(span.until_ns);
+        let History { by, lost, .. } = self.last.observation.history;
+        if (by, lost) == (self.by, self.lost) && self.last.is_same_later(&observation) {
+            (self.last.observation.node, self.last.observation.tasks) = (observation.node, observation.tasks);
+        } else {
+            events.extend(self.change(observation, span));
+        }
+        self.visits.settle(&self.last);
+        let now_ns = self.last.observation().node.boottime_ns;
+        self.ends.retain(|_, end| end.boottime_ns + ENDS_NS >= now_ns);
+        self.over.retain(|_, at_ns| *at_ns + ENDS_NS >= now_ns);
+        self.stamp(events)
+    }
+
+    /// What is different from the last moment by a look that was brought up to date.
+    fn change(&mut self, mut observation: Observation, span: Span) -> Vec<Event> {
         let mut census = Census::of(&observation);
         self.generations.see(&mut census, Some(span));
         self.forget(&census, &observation);
         observation.history = self.lineage.history(self.by, self.lost);
         let next = Moment::of(observation);
-        events.extend(self.advance(next, census, &HashMap::new(), None));
-        self.visits.settle(&self.last);
+        let events = self.advance(next, census, &HashMap::new(), None);
         self.remember_owners();
         if self.homes.is_some() {
             self.homes = Some(Homes::of(&self.last));
         }
-        let now_ns = self.last.observation().node.boottime_ns;
-        self.ends.retain(|_, end| end.boottime_ns + ENDS_NS >= now_ns);
-        self.over.retain(|_, at_ns| *at_ns + ENDS_NS >= now_ns);
-        self.stamp(events)
+        events
     }
 
     /// The kernel told.

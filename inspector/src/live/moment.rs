@@ -18,7 +18,12 @@ pub struct Moment {
     pub(super) judged: Arc<Judged>,
     /// The pids of the containers' inits.
     inits: HashSet<u32>,
+    /// Time alone changes nothing of what was made of it.
+    is_settled: bool,
 }
+
+/// So old is what every rule and every runtime takes note of.
+const SETTLED_NS: u64 = 3_000_000_000;
 
 /// What was made of a look at everything.
 #[derive(Default)]
@@ -39,14 +44,55 @@ impl Moment {
         let names = judgement.findings.iter().map(|it| Names::of(it, &snapshot.pods)).collect();
         let judged = Arc::new(Judged { foreign: facts.foreign, judgement, names });
         let inits = inits(&snapshot.pods);
-        Self { observation, snapshot, judged, inits }
+        let youngest_ns =
+            observation.tasks.iter().map(|task| task.start_boottime_ns).max().unwrap_or_default();
+        // What processes do is judged by their age, too.
+        let is_settled = observation.behaviours.is_empty()
+            && youngest_ns.saturating_add(SETTLED_NS) <= observation.node.boottime_ns;
+        Self { observation, snapshot, judged, inits, is_settled }
     }
 
     /// The same moments later, by what the kernel told: findings stay those of the last look.
     pub(super) fn later(&self, observation: Observation) -> Self {
         let snapshot = state::snapshot(&observation);
         let inits = inits(&snapshot.pods);
-        Self { observation, snapshot, judged: Arc::clone(&self.judged), inits }
+        Self { observation, snapshot, judged: Arc::clone(&self.judged), inits, is_settled: false }
+    }
+
+    /// Whether a later look saw the same, and so the same is to be made of it: most looks at a node do.
+    pub(super) fn is_same_later(&self, look: &Observation) -> bool {
+        let Observation {
+            node,
+            source,
+            reader,
+            host,
+            tasks,
+            unreadable,
+            containers,
+            pods,
+            behaviours,
+            credentials,
+            networks,
+            costs,
+            namespaces,
+            pins,
+            handles,
+            runtimes,
+            gaps,
+            history: _,
+        } = look;
+        let last = &self.observation;
+        self.is_settled
+            && node.booted_at == last.node.booted_at
+            && (source, reader, host, unreadable)
+                == (&last.source, &last.reader, &last.host, &last.unreadable)
+            && (containers, pods, behaviours) == (&last.containers, &last.pods, &last.behaviours)
+            && (credentials, networks, costs) == (&last.credentials, &last.networks, &last.costs)
+            && (pins, handles, runtimes, gaps) == (&last.pins, &last.handles, &last.runtimes, &last.gaps)
+            && namespaces == &last.namespaces
+            && tasks.len() == last.tasks.len()
+            && (tasks.shared().iter().zip(last.tasks.shared()))
+                .all(|(task, before)| Arc::ptr_eq(task, before) || task.is_where_it_was(before))
     }
 
     /// What was seen.

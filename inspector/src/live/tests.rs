@@ -344,6 +344,34 @@ fn who_is_made_as_a_sibling_is_its_makers_parents_child() {
 }
 
 #[test]
+fn a_look_that_saw_the_same_is_the_last_moment_and_what_differs_then_is_told() {
+    let mut world = group();
+    world.seen.node.boottime_ns = 1_000_000_000_000;
+    let mut engine = engine(&world);
+    let before = engine.last().pods().to_vec();
+    world.seen.node.boottime_ns += 10_000_000_000;
+    (world.task(500).state, world.task(500).threads) = (Some('R'), Some(7));
+    assert_eq!(advance(&mut engine, &world), []);
+    let seen = engine.last().observation();
+    assert_eq!((&seen.node, seen.task(500)), (&world.seen.node, world.seen.task(500)));
+    assert_eq!(engine.last().pods(), before);
+    // One that ended unheard.
+    world.seen.node.boottime_ns += 10_000_000_000;
+    world.seen.tasks.retain(|task| task.pid != 500 && task.pid != 501);
+    let told = advance(&mut engine, &world);
+    assert_eq!(life(&told, 500), [T::ContainerExited], "{told:?}");
+    // And one whose age alone makes it an intruder.
+    let mut world = World::new();
+    world.docker("app", 300);
+    world.process(900, "nsenter").with(300, &[Kind::Net]);
+    world.seen.node.boottime_ns = 900_100_000_000;
+    let mut engine = self::engine(&world);
+    world.seen.node.boottime_ns += 2_000_000_000;
+    let told: Vec<_> = advance(&mut engine, &world).iter().map(|event| event.event_type).collect();
+    assert!(told.contains(&T::ForeignEntered), "{told:?}");
+}
+
+#[test]
 fn every_use_of_an_inode_within_one_batch_is_told() {
     let mut world = World::new();
     world.process(500, "maker");

@@ -78,6 +78,13 @@ impl Task {
         self.pid == self.tgid
     }
 
+    /// Whether nothing is different but what it does at the moment, and with how many threads.
+    #[must_use]
+    pub fn is_where_it_was(&self, before: &Self) -> bool {
+        let Self { state, threads, .. } = *before;
+        self == before || (!before.zombie && Self { state, threads, ..self.clone() } == *before)
+    }
+
     /// Whether its process is over. A main thread that has ended is a zombie until the last of its siblings has, and
     /// the process lives on meanwhile.
     #[must_use]

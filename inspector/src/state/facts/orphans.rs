@@ -43,11 +43,21 @@ pub(super) fn find(model: &Model<'_>) -> Vec<Orphan> {
         .collect();
     let of_pods: HashSet<(Kind, u32)> =
         model.pods.iter().flat_map(|pod| &pod.owned).map(|it| (it.kind, it.inode)).collect();
+    let is_nobodys = |kind: Kind, inode: u32| {
+        observation.host.is_host(kind, inode) == Some(false)
+            && !of_pods.contains(&(kind, inode))
+            && !claimed.contains(&(kind, inode))
+    };
+    // On most nodes nothing that is nobody's is kept, and so there is nothing to look for.
+    let pins = observation.pins.iter().map(|pin| (pin.kind, pin.inode));
+    let handles = observation.handles.iter().map(|handle| (handle.kind, handle.inode));
+    if !pins.chain(handles).any(|(kind, inode)| is_nobodys(kind, inode)) {
+        return Vec::new();
+    }
     let all = Namespaces::without_members(observation);
     all.iter()
         .filter(|it| it.processes() == 0 && it.threads() == 0 && it.for_children().is_empty())
-        .filter(|it| it.is_host() == Some(false) && !of_pods.contains(&(it.kind(), it.inode())))
-        .filter(|it| !claimed.contains(&(it.kind(), it.inode())))
+        .filter(|it| is_nobodys(it.kind(), it.inode()))
         .filter_map(|it| {
             let holders = it.holders();
             let only = |of: &[HolderType]| holders.iter().all(|holder| of.contains(&holder.holder_type));
