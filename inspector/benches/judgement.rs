@@ -50,7 +50,7 @@ fn node(containers: u32) -> Observation {
                     Declaration::Private
                 }
                 (false, false) => {
-                    let other = seen.tasks.iter().last().map(|task| task.namespaces).unwrap();
+                    let other = seen.tasks.iter().next_back().map(|task| task.namespaces).unwrap();
                     namespaces.set(kind, other.get(kind).unwrap());
                     Declaration::Container(format!("{:064x}", number - 1))
                 }

@@ -11,7 +11,7 @@ use super::input;
 use super::replay::{Replay, later};
 use super::resolve::{Input as From, Recorded, Settings};
 use super::terminal::Terminal;
-use crate::live::{Engine, Moment};
+use crate::live::{Engine, Moment, Wanted};
 use crate::observation::{HeardBy, Input};
 use crate::recording::Recording;
 use crate::render::{self, Format, Look};
@@ -20,6 +20,9 @@ use crate::view::{self, Event};
 
 /// How often in a row looking may fail before it is given up.
 const PATIENCE: u32 = 10;
+
+/// So many bytes are not kept until there are more: as many as a pipe takes at once.
+const ENOUGH: usize = 64 << 10;
 
 /// Looks until it is told to stop, the time is up, or what was waited for has happened.
 ///
@@ -72,6 +75,9 @@ struct Stream<'a> {
     look: Look,
     /// Whether an event was written: the first one names the machine.
     written: bool,
+    wanted: Wanted,
+    /// Lines that are written together.
+    lines: Vec<u8>,
     /// Where they go instead, where the whole screen is drawn on.
     stage: Option<Stage>,
 }
@@ -79,21 +85,27 @@ struct Stream<'a> {
 impl<'a> Stream<'a> {
     fn new(args: &'a WatchArgs, settings: &'a Settings) -> Self {
         let look = Terminal::detect().look(settings, false);
-        Self { args, settings, look, written: false, stage: None }
+        let wanted = Wanted {
+            types: args.events.clone(),
+            pods: args.pod.clone(),
+            containers: args.container.clone(),
+            kinds: args.kind.clone(),
+        };
+        Self { args, settings, look, written: false, wanted, lines: Vec::new(), stage: None }
     }
 
     async fn follow(mut self, options: source::Options) -> Result<(), Failure> {
         let listening =
             Listening { background: self.args.background, all_processes: self.args.all_processes };
         let (mut watcher, first) = Watcher::start(options, listening).await.map_err(lost)?;
-        let mut engine = Engine::start(first, watcher.heard_by(), self.settings.all)
-            .with_processes(self.args.all_processes);
+        let mut engine =
+            Engine::start(first, watcher.heard_by(), self.settings.all).with_processes(self.processes());
         let how = heard(&watcher);
         if let Some(stage) = &mut self.stage {
             stage.show(engine.last(), &how, engine.lost());
         } else if self.settings.headers && self.settings.format == Format::Table {
             let heading = heading(engine.last(), &watcher);
-            if !write(&render::text::clean(&heading))? || !write("\n")? {
+            if !write(format!("{}\n", render::text::clean(&heading)).as_bytes())? {
                 return Ok(());
             }
         }
@@ -117,14 +129,8 @@ impl<'a> Stream<'a> {
             let looked = matches!(input, Input::Look(_));
             let events = engine.take(input);
             let news = looked || !events.is_empty();
-            for event in events {
-                if !self.takes(&event) {
-                    continue;
-                }
-                let done = self.args.until == Some(event.event_type);
-                if !self.tell(event, engine.last())? || done {
-                    return Ok(());
-                }
+            if !self.tell(events, engine.last())? {
+                return Ok(());
             }
             if let Some(stage) = self.stage.as_mut().filter(|_| news) {
                 stage.show(engine.last(), &how, engine.lost());
@@ -153,8 +159,8 @@ impl<'a> Stream<'a> {
         if let Some(duration) = self.args.duration {
             replay.until(later(begin_ns, duration));
         }
-        let mut engine = Engine::start(*first, replay.about().by, self.settings.all)
-            .with_processes(self.args.all_processes);
+        let mut engine =
+            Engine::start(*first, replay.about().by, self.settings.all).with_processes(self.processes());
         if self.settings.headers && self.settings.format == Format::Table {
             let time = engine.last().observation().node.time.map(|time| format!(" from {time:.3} on"));
             let node = &engine.last().observation().node.name;
@@ -163,19 +169,15 @@ impl<'a> Stream<'a> {
                 "replaying what happened on {node}{}, with {living} pods and groups at its beginning",
                 time.unwrap_or_default()
             );
-            if !write(&render::text::clean(&heading))? || !write("\n")? {
+            if !write(format!("{}\n", render::text::clean(&heading)).as_bytes())? {
                 return Ok(());
             }
         }
         while let Some(input) = replay.next()? {
-            for event in engine.take(input) {
-                if from_ns.is_some_and(|from_ns| event.boottime_ns < from_ns) || !self.takes(&event) {
-                    continue;
-                }
-                let done = self.args.until == Some(event.event_type);
-                if !self.tell(event, engine.last())? || done {
-                    return Ok(());
-                }
+            let events = engine.take(input).into_iter();
+            let events = events.filter(|event| from_ns.is_none_or(|from_ns| event.boottime_ns >= from_ns));
+            if !self.tell(events, engine.last())? {
+                return Ok(());
             }
         }
         if let Some(from_ns) = from_ns {
@@ -187,45 +189,62 @@ impl<'a> Stream<'a> {
         Ok(())
     }
 
-    /// Whether somebody wants to know.
-    fn takes(&self, event: &Event) -> bool {
-        let args = self.args;
-        let matches = |wanted: &[String], it: Option<&view::Named>| {
-            wanted.is_empty()
-                || it.is_some_and(|it| wanted.iter().any(|w| *w == it.name || it.id.starts_with(w.as_str())))
-        };
-        let entered = || event.namespaces.iter().filter_map(|it| it.to_pod.as_ref());
-        let kind = |kind| {
-            event.namespaces.iter().any(|it| it.kind == kind)
-                || event.finding.as_ref().is_some_and(|it| it.subject.namespace_kind == Some(kind))
-        };
-        (args.events.is_empty() || args.events.contains(&event.event_type))
-            && (matches(&args.pod, event.pod.as_ref()) || entered().any(|it| matches(&args.pod, Some(it))))
-            && matches(&args.container, event.container.as_ref())
-            && (args.kind.is_empty() || args.kind.iter().any(|it| kind(*it)))
+    /// What is told of single processes, where every one is asked for.
+    fn processes(&self) -> Option<Wanted> {
+        self.args.all_processes.then(|| self.wanted.clone())
     }
 
-    /// Writes a line; false once nobody reads any more.
-    fn tell(&mut self, mut event: Event, moment: &Moment) -> Result<bool, Failure> {
-        if let Some(stage) = &self.stage {
-            let last = self.args.until == Some(event.event_type);
-            let line = last.then(|| render::events::human(&event, &self.look));
-            stage.tell(event, line);
-            return Ok(true);
+    /// Tells what is wanted of what one input brought; false once it is over: what was waited for has happened, or nobody reads
+    /// any more. No line waits for the next input.
+    fn tell(&mut self, events: impl IntoIterator<Item = Event>, moment: &Moment) -> Result<bool, Failure> {
+        for mut event in events {
+            if !self.wanted.takes(&event) {
+                continue;
+            }
+            let done = self.args.until == Some(event.event_type);
+            if let Some(stage) = &self.stage {
+                let line = done.then(|| render::events::human(&event, &self.look));
+                stage.tell(event, line);
+                if done {
+                    return Ok(false);
+                }
+                continue;
+            }
+            let line = self.add(&mut event, moment);
+            if line.is_err() || done || self.lines.len() >= ENOUGH {
+                let is_read = self.flush()?;
+                line?;
+                if done || !is_read {
+                    return Ok(false);
+                }
+            }
         }
+        self.flush()
+    }
+
+    /// Adds a line to those that are written next.
+    fn add(&mut self, event: &mut Event, moment: &Moment) -> Result<(), Failure> {
         if !self.written {
-            event.node = Some(view::node(moment.observation()));
+            event.node = Some(Box::new(view::node(moment.observation())));
             self.written = true;
         }
         let line = match self.settings.format {
-            Format::Json => render::events::line(&event).map_err(|error| {
+            Format::Json => render::events::line(event).map_err(|error| {
                 Failure::collect(format!(
                     "could not print an event: {error}; this is a bug, please report it"
                 ))
             })?,
-            _ => render::events::human(&event, &self.look),
+            _ => render::events::human(event, &self.look),
         };
-        write(&line)
+        self.lines.extend_from_slice(line.as_bytes());
+        Ok(())
+    }
+
+    /// Writes what there is; false once nobody reads any more.
+    fn flush(&mut self) -> Result<bool, Failure> {
+        let is_read = self.lines.is_empty() || write(&self.lines)?;
+        self.lines.clear();
+        Ok(is_read)
     }
 }
 
@@ -282,9 +301,9 @@ fn lost(error: CollectError) -> Failure {
 }
 
 /// Writes and flushes; false where the reader is gone.
-fn write(text: &str) -> Result<bool, Failure> {
+fn write(text: &[u8]) -> Result<bool, Failure> {
     let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    match out.write_all(text).and_then(|()| out.flush()) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
         Err(error) => Err(Failure::collect(format!(

@@ -23,6 +23,7 @@ mod story;
 #[cfg(test)]
 mod tests;
 mod visits;
+mod wanted;
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
@@ -37,11 +38,12 @@ use lineage::Lineage;
 use moment::Containers;
 use namespaces::Census;
 use patch::Paths;
-use processes::Homes;
+use processes::Processes;
 use story::{Story, draft};
 use visits::Visits;
 
 pub use moment::Moment;
+pub use wanted::Wanted;
 
 /// Events of the kernel that are kept until a look is sure to have seen them, at most.
 const KEPT: usize = 1 << 16;
@@ -99,8 +101,8 @@ pub struct Engine {
     all: bool,
     /// Groups that no runtime claims and that were told of.
     groups: HashSet<String>,
-    /// Where every process is told of: whose those of each cgroup are.
-    homes: Option<Homes>,
+    /// Where every process is told of.
+    processes: Option<Processes>,
 }
 
 impl Engine {
@@ -133,7 +135,7 @@ impl Engine {
             blind: None,
             all,
             groups: HashSet::new(),
-            homes: None,
+            processes: None,
         };
         engine.census.attribute(&Containers::of(&engine.last), &Census::default(), &Lineage::default());
         engine.groups = story::groups(&engine.last).collect();
@@ -141,10 +143,11 @@ impl Engine {
         engine
     }
 
-    /// Has every process be told of, that the kernel tells of.
+    /// Has every process be told of, that the kernel tells of: as far as that is wanted, for what is not is counted, and not
+    /// made only to be thrown away. Other events are told whatever is wanted.
     #[must_use]
-    pub fn with_processes(mut self, all: bool) -> Self {
-        self.homes = all.then(|| Homes::of(&self.last));
+    pub fn with_processes(mut self, wanted: Option<Wanted>) -> Self {
+        self.processes = wanted.map(|wanted| Processes::new(&self.last, wanted));
         self
     }
 
@@ -214,8 +217,8 @@ impl Engine {
         let next = Moment::of(observation);
         let events = self.advance(next, census, &HashMap::new(), None);
         self.remember_owners();
-        if self.homes.is_some() {
-            self.homes = Some(Homes::of(&self.last));
+        if let Some(processes) = &mut self.processes {
+            processes.see(&self.last);
         }
         events
     }
@@ -228,12 +231,13 @@ impl Engine {
             self.lost += records;
             *self.untold.entry(cause).or_default() += records;
         }
-        let mut out = Vec::new();
+        let mut out = Vec::with_capacity(if self.processes.is_some() { events.len() } else { 0 });
         let mut now = Vec::new();
-        for event in events {
-            if let Some(homes) = &self.homes {
-                out.extend(homes.line(&event, tier(self.by)));
-                if processes::is_plain(&event, &self.last) {
+        for mut event in events {
+            if let Some(processes) = &self.processes {
+                let last = processes::is_plain(&event, &self.last);
+                processes.tell(&mut event, last, tier(self.by), &mut self.sequence, &mut out);
+                if last {
                     continue;
                 }
             }
@@ -415,7 +419,7 @@ impl Engine {
                 causes.join(", ")
             );
             events.push(Event {
-                lost: Some(Lost { records, by_cause }),
+                lost: Some(Box::new(Lost { records, by_cause })),
                 message,
                 boottime_ns: node.boottime_ns,
                 ..draft(EventType::Resynced)
@@ -424,19 +428,20 @@ impl Engine {
         events
     }
 
-    /// Numbers and dates events: by the kernel's time of each, else by the last moment's.
-    fn stamp(&mut self, events: Vec<Event>) -> Vec<Event> {
+    /// Numbers events that have no number yet, and dates all: by the kernel's time of each, else by the last moment's.
+    fn stamp(&mut self, mut events: Vec<Event>) -> Vec<Event> {
         let node = &self.last.observation.node;
-        let mut sequence = self.sequence;
-        let stamped = events.into_iter().map(|event| {
-            sequence += 1;
-            let boottime_ns = if event.boottime_ns == 0 { node.boottime_ns } else { event.boottime_ns };
-            let time = node.time_at(boottime_ns).map(|time| time.to_string());
-            Event { sequence, time, boottime_ns, ..event }
-        });
-        let stamped = stamped.collect();
-        self.sequence = sequence;
-        stamped
+        for event in &mut events {
+            if event.sequence == 0 {
+                self.sequence += 1;
+                event.sequence = self.sequence;
+            }
+            if event.boottime_ns == 0 {
+                event.boottime_ns = node.boottime_ns;
+            }
+            event.time = node.time_at(event.boottime_ns);
+        }
+        events
     }
 
     /// Lets go of what is about namespaces and processes that are gone.

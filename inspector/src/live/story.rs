@@ -152,7 +152,7 @@ impl<'a> Story<'a> {
             pod: names.pod.clone(),
             container: names.container.clone(),
             message: format!("{} {}: {}", finding.rule, finding.name, finding.message),
-            finding: Some(finding.clone()),
+            finding: Some(Box::new(finding.clone())),
             ..draft(event_type)
         };
         // In the judgement's order: the worst first.

@@ -17,7 +17,7 @@ fn application_owned() -> World {
     world
 }
 
-fn look(world: &World) -> Look {
+pub(super) fn look(world: &World) -> Look {
     let since_boottime_ns = world.seen.node.boottime_ns;
     Look { observation: world.seen.clone(), since_boottime_ns }
 }
@@ -35,7 +35,7 @@ fn tell(engine: &mut Engine, events: Vec<KernelEvent>) -> Vec<Event> {
 }
 
 /// What the kernel tells of a task, `after_ms` after the last look.
-fn event(world: &World, kind: EventKind, task: &Task, after_ms: u64) -> KernelEvent {
+pub(super) fn event(world: &World, kind: EventKind, task: &Task, after_ms: u64) -> KernelEvent {
     let set = NamespaceSet {
         namespaces: task.namespaces,
         pid_for_children: task.namespaces.get(Kind::Pid),

@@ -100,6 +100,7 @@ impl Inodes {
     }
 
     /// Notes an inode; 0 means unread (no namespace has inode 0).
+    #[inline]
     pub const fn set(&mut self, kind: Kind, inode: u32) {
         self.0[kind.index()] = inode;
     }

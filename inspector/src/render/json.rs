@@ -10,7 +10,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter};
 
-use super::text::is_plain;
+use super::text::{is_plain, is_visible};
 
 /// The value over several lines, indented by two spaces, with a line end.
 pub fn pretty(value: &impl Serialize) -> serde_json::Result<String> {
@@ -22,6 +22,11 @@ pub fn line(value: &impl Serialize) -> serde_json::Result<String> {
     write(value, CompactFormatter)
 }
 
+/// Appends the value, on the line that there is.
+pub fn push(out: &mut Vec<u8>, value: &impl Serialize) -> serde_json::Result<()> {
+    value.serialize(&mut serde_json::Serializer::with_formatter(out, Escaping(CompactFormatter)))
+}
+
 /// Appends one string, quoted.
 fn string(out: &mut Vec<u8>, text: &str) {
     // Writing to memory does not fail, nor does a string.
@@ -29,7 +34,7 @@ fn string(out: &mut Vec<u8>, text: &str) {
 }
 
 fn write(value: &impl Serialize, layout: impl Formatter) -> serde_json::Result<String> {
-    let mut out = Vec::new();
+    let mut out = Vec::with_capacity(512);
     value.serialize(&mut serde_json::Serializer::with_formatter(&mut out, Escaping(layout)))?;
     out.push(b'\n');
     // serde_json writes UTF-8 only; this checks instead of trusting.
@@ -42,6 +47,9 @@ struct Escaping<F>(F);
 impl<F: Formatter> Formatter for Escaping<F> {
     /// Gets what is left between the escapes that JSON itself asks for (`"`, `\` and C0).
     fn write_string_fragment<W: ?Sized + Write>(&mut self, out: &mut W, fragment: &str) -> io::Result<()> {
+        if is_visible(fragment) {
+            return out.write_all(fragment.as_bytes());
+        }
         let mut rest = fragment;
         while let Some((at, c)) = rest.char_indices().find(|&(_, c)| !is_plain(c)) {
             out.write_all(&rest.as_bytes()[..at])?;

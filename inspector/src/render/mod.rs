@@ -25,6 +25,8 @@ pub mod text;
 pub(crate) mod words;
 pub mod yaml;
 
+use std::fmt::Write as _;
+
 use anstyle::{AnsiColor, Style};
 
 use crate::view::{PodList, ProcessList};
@@ -195,6 +197,16 @@ impl Tone {
             Self::Doubtful => AnsiColor::Yellow.on_default().bold(),
             Self::Bad => AnsiColor::Red.on_default().bold(),
         }
+    }
+
+    /// Appends the text in this tone, where colours are wanted, filled up with spaces to so many columns.
+    fn push(self, out: &mut String, text: &str, columns: usize, look: &Look) {
+        let style = Some(self.style()).filter(|_| look.colour && self != Self::Plain);
+        // Writing to memory does not fail.
+        let _ = style.map_or(Ok(()), |style| write!(out, "{style}"));
+        out.push_str(text);
+        out.extend(std::iter::repeat_n(' ', columns.saturating_sub(text.chars().count())));
+        let _ = style.map_or(Ok(()), |style| write!(out, "{style:#}"));
     }
 
     /// The text in this tone, where colours are wanted.

@@ -30,6 +30,13 @@ pub fn is_plain(c: char) -> bool {
     std::str::from_utf8(&buffer[..end]).is_ok_and(|text| text.escape_debug().nth(1) == Some(c))
 }
 
+/// Whether a text is of ASCII that can be seen, and so plain: nearly all are. Without a way out in the middle, so that many
+/// bytes are looked at in one go.
+#[must_use]
+pub fn is_visible(text: &str) -> bool {
+    text.bytes().fold(true, |all, byte| all & matches!(byte, b' '..=b'~'))
+}
+
 /// Characters that are letters or marks by category, and invisible all the same (Unicode's
 /// `Default_Ignorable_Code_Point`; its format characters are caught by category).
 const fn is_ignorable(c: char) -> bool {
@@ -43,7 +50,7 @@ const fn is_ignorable(c: char) -> bool {
 /// For reading, not for parsing back: a backslash that was there stays as it is.
 #[must_use]
 pub fn clean(text: &str) -> Cow<'_, str> {
-    if text.chars().all(is_plain) {
+    if is_visible(text) || text.chars().all(is_plain) {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len() + 16);

@@ -26,7 +26,8 @@ pub(super) struct Told {
 
 impl Told {
     fn of(number: u64, event: &Event) -> Self {
-        let time = event.time.as_deref().and_then(|time| time.split_once('T')).map_or("", |(_, time)| time);
+        let time = event.time.map(|time| time.to_string()).unwrap_or_default();
+        let time = time.split_once('T').map_or("", |(_, time)| time);
         let entered = event.namespaces.iter().filter_map(|it| it.to_pod.as_ref());
         let subject = event.finding.as_ref().and_then(|it| it.subject.pod.clone());
         Self {

@@ -19,7 +19,7 @@ pub(super) fn event(event_type: T, message: &str, pod: Option<(&str, &str)>) -> 
         api_version: API_VERSION,
         kind: "Event",
         sequence: 1,
-        time: Some("2026-11-27T19:45:01.123456789Z".to_owned()),
+        time: "2026-11-27T19:45:01.123456789Z".parse().ok(),
         boottime_ns: 5,
         event_type,
         pod: pod.map(|(id, name)| Named { id: id.to_owned(), name: name.to_owned() }),

@@ -21,7 +21,8 @@ pub struct Event {
     /// Counts from 1, and skips nothing.
     pub sequence: u64,
     /// When it was seen, RFC 3339.
-    pub time: Option<String>,
+    #[schemars(with = "Option<String>")]
+    pub time: Option<jiff::Timestamp>,
     /// The same in nanoseconds since boot, suspend included.
     pub boottime_ns: u64,
     /// What happened.
@@ -47,17 +48,17 @@ pub struct Event {
     pub victims: Vec<Killed>,
     /// The finding that was raised or cleared.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub finding: Option<Finding>,
+    pub finding: Option<Box<Finding>>,
     /// What did not arrive of what the kernel told.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub lost: Option<Lost>,
+    pub lost: Option<Box<Lost>>,
     /// How it was seen.
     pub tier: EventTier,
     /// The same in words.
     pub message: String,
     /// The machine, on the first line of a stream.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub node: Option<NodeInfo>,
+    pub node: Option<Box<NodeInfo>>,
 }
 
 /// What can happen.

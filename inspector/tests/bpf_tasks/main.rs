@@ -54,7 +54,7 @@ fn agree_with_proc(variant: Variant) -> BTreeSet<u32> {
 
         let seen = by_pid(&scan);
         assert_eq!(seen.len(), scan.tasks.len(), "no pid twice");
-        assert!(scan.tasks.is_sorted_by_key(|task| task.pid));
+        assert!(scan.tasks.iter().is_sorted_by_key(|task| task.pid));
         let own_level = seen[&std::process::id()].level.unwrap();
         let mut differing = BTreeMap::new();
         for (pid, expected) in before.iter().filter(|(pid, expected)| after.get(pid) == Some(*expected)) {
@@ -169,7 +169,7 @@ fn every_field_is_what_proc_says() {
         let expecting = seen[sleepers[2].all_pids().last().unwrap()];
         assert_ne!(expecting.pid_for_children, expecting.namespaces.get(Kind::Pid));
         let hostile = seen[sleepers[3].all_pids().last().unwrap()];
-        assert_eq!(hostile.comm, "x\u{1b}[2J");
+        assert_eq!(&*hostile.comm, "x\u{1b}[2J");
     }
     zombie.wait().unwrap();
 }
@@ -254,7 +254,7 @@ fn cgroups_deep_long_and_many() {
             assert!(!scan.gaps.iter().any(|gap| gap.what.contains("cgroup")), "{:?}", scan.gaps);
             let seen = by_pid(&scan);
             for (pid, (path, id)) in &placed {
-                assert_eq!(seen[pid].cgroup.as_ref(), Some(path), "{variant:?}");
+                assert_eq!(seen[pid].cgroup.as_deref(), Some(path.as_str()), "{variant:?}");
                 assert_eq!(seen[pid].cgroup_id, Some(*id), "{variant:?}");
             }
         }

@@ -6,20 +6,24 @@ use crate::observation::{Inodes, Kind, NamespaceSet};
 pub struct Fields<'a>(pub &'a [u8]);
 
 impl Fields<'_> {
+    #[inline]
     pub fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (head, rest) = self.0.split_first_chunk()?;
         self.0 = rest;
         Some(*head)
     }
 
+    #[inline]
     pub fn u16(&mut self) -> Option<u16> {
         Some(u16::from_ne_bytes(self.take()?))
     }
 
+    #[inline]
     pub fn u32(&mut self) -> Option<u32> {
         Some(u32::from_ne_bytes(self.take()?))
     }
 
+    #[inline]
     pub fn u64(&mut self) -> Option<u64> {
         Some(u64::from_ne_bytes(self.take()?))
     }

@@ -3,16 +3,16 @@
 
 mod listener;
 mod looker;
+mod news;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use super::{CollectError, Context, Options, bpf, memory, node};
-use crate::observation::{
-    Blind, EventKind, HeardBy, Input, KernelEvent, Kind, Look, Observation, Task, Told,
-};
+use crate::observation::{Blind, EventKind, HeardBy, Input, KernelEvent, Kind, Look, Task, Told};
 use listener::{Batch, Listener, lost};
 use looker::{Hearing, Looker};
+use news::News;
 
 /// What belongs together happens within so long: what came is handed on once nothing more does, or after so long.
 const QUIET: Duration = Duration::from_millis(2);
@@ -63,6 +63,7 @@ pub struct Watcher {
     replaced: bool,
     /// The processes that die with the init of a PID namespace, of those whose death is told.
     bound: HashMap<u32, HashSet<(u32, u64)>>,
+    news: News,
 }
 
 impl Watcher {
@@ -99,8 +100,9 @@ impl Watcher {
             heard_ns: 0,
             replaced: true,
             bound: HashMap::new(),
+            news: News::new(listening.all_processes),
         };
-        watcher.track(&first.observation);
+        watcher.track(&first);
         Ok((watcher, first))
     }
 
@@ -151,7 +153,7 @@ impl Watcher {
                 return Ok(self.hear(batch).await);
             }
             if let Some(look) = self.look.take() {
-                self.track(&look.observation);
+                self.track(&look);
                 self.replaced = true;
                 return Ok(Input::Look(Box::new(look)));
             }
@@ -198,10 +200,11 @@ impl Watcher {
     /// Takes what came, and what comes with it.
     async fn hear(&mut self, first: Batch) -> Input {
         let mut told = Told { by: self.by, ..Told::default() };
+        let mut is_news = false;
         let began = Instant::now();
         let mut next = Some(first);
         while let Some(batch) = next.take() {
-            self.add(batch, &mut told);
+            is_news |= self.add(batch, &mut told);
             let (quiet, patience) =
                 if self.is_dying(&told.events) { (DYING, DYING) } else { (QUIET, PATIENCE) };
             let rest = patience.saturating_sub(began.elapsed());
@@ -215,21 +218,28 @@ impl Watcher {
         let latest = self.look_at.map_or(now + RESTLESS, |(_, latest)| latest);
         // What did not arrive is looked for at once.
         let calm = if told.lost.is_empty() { now + STILL } else { now };
-        if !told.events.is_empty() || !told.lost.is_empty() {
+        if is_news || !told.lost.is_empty() {
             self.look_at = Some((calm, latest));
         }
         told.boottime_ns = node::boottime_ns();
         Input::Told(told)
     }
 
-    fn add(&mut self, batch: Batch, told: &mut Told) {
+    /// Adds what came to what is handed on. Says whether that is worth a look.
+    fn add(&mut self, batch: Batch, told: &mut Told) -> bool {
+        let mut is_news = false;
         for event in &batch.events {
             log::trace!("{event:?}");
+            is_news |= self.news.are_in(event);
             self.heard_ns = self.heard_ns.max(event.boottime_ns);
         }
         self.tally.received += batch.events.len() as u64;
         self.tally.emitted = batch.counts.emitted();
-        told.events.extend(batch.events);
+        if told.events.is_empty() {
+            told.events = batch.events;
+        } else {
+            told.events.extend(batch.events);
+        }
         let all = lost(&batch.counts);
         for (cause, records) in &all {
             let new = records.saturating_sub(self.tally.lost.get(cause).copied().unwrap_or_default());
@@ -238,21 +248,28 @@ impl Watcher {
             }
         }
         self.tally.lost = all;
+        is_news
     }
 
     /// Whether an init took others with it whose death is still to be told.
     fn is_dying(&self, events: &[KernelEvent]) -> bool {
         let exits = || events.iter().filter(|event| event.kind == EventKind::Exit);
-        let ended: HashSet<_> = exits().map(|it| (it.tgid, it.process_start_boottime_ns)).collect();
         let namespaces = exits()
             .filter(|event| event.pid_namespace_init)
             .filter_map(|event| event.old?.namespaces.get(Kind::Pid));
-        namespaces.filter_map(|inode| self.bound.get(&inode)).any(|bound| !bound.is_subset(&ended))
+        let bound: Vec<_> = namespaces.filter_map(|inode| self.bound.get(&inode)).collect();
+        // In a storm of ends there is mostly no such init: then nothing is made of them.
+        if bound.is_empty() {
+            return false;
+        }
+        let ended: HashSet<_> = exits().map(|it| (it.tgid, it.process_start_boottime_ns)).collect();
+        bound.into_iter().any(|bound| !bound.is_subset(&ended))
     }
 
     /// Has the deaths be told that mean something: of containers and of PID namespaces.
-    fn track(&mut self, observation: &Observation) {
+    fn track(&mut self, look: &Look) {
         let Some(listener) = &self.listener else { return };
+        let observation = &look.observation;
         let inits: HashSet<u32> = observation.containers.iter().map(|container| container.pid).collect();
         let host = &observation.host;
         let own_pids = |task: &&Task| {
@@ -265,6 +282,7 @@ impl Watcher {
             .filter(|task| inits.contains(&task.pid) || own_pids(task))
             .cloned()
             .collect();
+        self.news.track(&tasks, look);
         self.bound.clear();
         for task in &tasks {
             if let Some(inode) = task.namespaces.get(Kind::Pid) {

@@ -105,6 +105,8 @@ pub struct EventReader {
     unfinished: bool,
     /// Events that one look takes at most: as many as the ring buffer has room for.
     at_once: usize,
+    /// Events that the last look took: about as many as the next one will.
+    usual: usize,
     tier: EventTier,
     untracked: u64,
     undecodable: u64,
@@ -170,6 +172,7 @@ impl EventReader {
             // What happened between attaching and watching woke nobody.
             unfinished: true,
             at_once: ring_bytes as usize / size_of::<EventRecord>(),
+            usual: 0,
             tier,
             untracked: 0,
             undecodable: 0,
@@ -208,7 +211,7 @@ impl EventReader {
     /// If waiting fails. No event is lost by that.
     pub fn read(&mut self, timeout: Duration) -> Result<Vec<KernelEvent>, BpfError> {
         let start = Instant::now();
-        let mut events = Vec::new();
+        let mut events = Vec::with_capacity(self.usual);
         loop {
             let left = timeout.saturating_sub(start.elapsed());
             if !mem::take(&mut self.unfinished) {
@@ -216,6 +219,7 @@ impl EventReader {
             }
             self.drain(&mut events);
             if !events.is_empty() || start.elapsed() >= timeout {
+                self.usual = events.len();
                 return Ok(events);
             }
         }
