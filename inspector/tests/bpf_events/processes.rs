@@ -188,7 +188,7 @@ fn who_was_noted_by_the_kernel_side_is_not_noted_twice() {
     let mut reader = open(&EventConfig::default());
     let child = Child::idle(libc::CLONE_NEWUTS);
     let scan = Reader::open(&context).unwrap().read(&context).unwrap();
-    let named: Vec<_> = scan.tasks.into_iter().filter(|task| task.pid == child.pid).collect();
+    let named: Vec<_> = scan.tasks.iter().filter(|task| task.pid == child.pid).cloned().collect();
     assert_eq!(named.len(), 1);
     reader.track(&named).unwrap();
     assert_eq!(reader.tracked_at(child.pid), 1);
