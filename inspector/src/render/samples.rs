@@ -56,7 +56,7 @@ pub fn container(name: &str, seed: u64, role: Role) -> Container {
         init_pid: pid,
         started_at: Some(format!("2026-11-23T20:{:02}:07Z", seed % 60)),
         processes: 1 + seed % 3,
-        cgroup: Some(format!("/system.slice/docker-{}.scope", id(seed))),
+        cgroup: Some(format!("/system.slice/docker-{}.scope", id(seed)).into()),
         namespaces: Kind::ALL.into_iter().map(|kind| (kind, inode(kind, seed))).collect(),
         declared: BTreeMap::new(),
         exit: None,
@@ -216,12 +216,12 @@ pub fn zoo() -> PodList {
         container.init_pid = 0;
         container.processes = 0;
         container.namespaces.clear();
-        container.exit = Some(Exit {
+        container.exit = Some(Box::new(Exit {
             code: Some(code),
             finished_at: Some("2026-11-23T21:40:00Z".to_owned()),
             cause,
             why: why.to_owned(),
-        });
+        }));
     }
 
     let mut orphan = pod(
@@ -238,12 +238,12 @@ pub fn zoo() -> PodList {
     gone.state = State::Exited;
     gone.init_pid = 0;
     gone.namespaces.clear();
-    gone.exit = Some(Exit {
+    gone.exit = Some(Box::new(Exit {
         code: Some(143),
         finished_at: None,
         cause: ExitCause::Signal,
         why: "SIGTERM".to_owned(),
-    });
+    }));
 
     let mut group = pod(
         "chrome",
@@ -347,7 +347,7 @@ pub fn hostile() -> PodList {
     containers[1].name.clone_from(&long);
     for (n, container) in containers.iter_mut().enumerate() {
         container.image = Some(HOSTILE[(n + 3) % HOSTILE.len()].to_owned() + &long);
-        container.cgroup = Some(format!("/{}", HOSTILE[(n + 5) % HOSTILE.len()]));
+        container.cgroup = Some(format!("/{}", HOSTILE[(n + 5) % HOSTILE.len()]).into());
         container.id = format!("{}{n}", HOSTILE[(n + 7) % HOSTILE.len()]);
     }
     let mut pod = pod(&long, Origin::Docker, Class::Application, &[Kind::Net], containers);

@@ -407,7 +407,7 @@ fn container(index: UnitId, infra: bool, model: &Model<'_>) -> Option<Container>
             .flatten()
             .map(|(kind, link)| (*kind, link.word()))
             .collect(),
-        exit: exits::of(index, model),
+        exit: exits::of(index, model).map(Box::new),
     })
 }
 

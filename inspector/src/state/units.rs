@@ -6,6 +6,7 @@
 //! elsewhere is an imitation, and any other id makes a container that is known by its cgroup only.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use crate::observation::{
     DeclaredContainer, Infra, Inodes, Kind, Node, Observation, Origin, Runtime, RuntimeState, Task, Tasks,
@@ -33,7 +34,7 @@ pub(super) struct Unit<'a> {
     pub tasks: Vec<&'a Task>,
     /// Living thread groups in its cgroup subtree.
     pub processes: u64,
-    pub cgroup: Option<String>,
+    pub cgroup: Option<Arc<str>>,
     /// The namespaces of its init; empty once that is dead.
     pub namespaces: Inodes,
     /// Its Kubernetes pod's uid, when only its cgroup says so.
@@ -92,8 +93,8 @@ impl<'a> Units<'a> {
                 continue;
             }
             let unit = declared_unit(declared, observation);
-            if let (true, Some(cgroup)) = (unit.is_living(), unit.cgroup.clone()) {
-                confirmed.insert(cgroup, units.list.len());
+            if let (true, Some(cgroup)) = (unit.is_living(), unit.cgroup.as_deref()) {
+                confirmed.insert(cgroup.to_owned(), units.list.len());
             }
             units.list.push(unit);
         }
@@ -186,7 +187,7 @@ impl<'a> Units<'a> {
                 init: Some(init),
                 tasks: Vec::new(),
                 processes: 0,
-                cgroup: Some(prefix),
+                cgroup: Some(prefix.into()),
                 namespaces: namespaces(init, all),
                 cgroup_pod_uid: name.pod_uid,
             });
@@ -216,7 +217,8 @@ fn declared_unit<'a>(declared: &'a DeclaredContainer, observation: &'a Observati
         .and_then(|task| cgroup::parse(task.cgroup.as_deref()?))
         .filter(|name| name.id == declared.id)
         .map(|name| name.prefix)
-        .or_else(|| declared.cgroup.clone());
+        .or_else(|| declared.cgroup.clone())
+        .map(Arc::from);
     Unit {
         id: declared.id.clone(),
         name: declared.name.clone().unwrap_or_else(|| short(&declared.id)),

@@ -74,7 +74,7 @@ fn unit<'a>(top: &'a Task, observation: &Observation) -> Unit<'a> {
         init: Some(top),
         tasks: Vec::new(),
         processes: 0,
-        cgroup: top.cgroup.as_deref().map(str::to_owned),
+        cgroup: top.cgroup.clone(),
         namespaces: top.namespaces,
         cgroup_pod_uid: None,
     }

@@ -2,6 +2,7 @@
 //! `apiVersion`.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -189,7 +190,7 @@ pub struct Container {
     /// Live thread groups in its cgroup subtree.
     pub processes: u64,
     /// Its cgroup, from the hierarchy's root.
-    pub cgroup: Option<String>,
+    pub cgroup: Option<Arc<str>>,
     /// The namespaces of its init's main thread.
     #[schemars(with = "BTreeMap<String, u32>", extend("propertyNames" = kind_names()))]
     pub namespaces: BTreeMap<Kind, u32>,
@@ -198,7 +199,7 @@ pub struct Container {
     pub declared: BTreeMap<Kind, String>,
     /// How it ended, once it has.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub exit: Option<Exit>,
+    pub exit: Option<Box<Exit>>,
 }
 
 /// What a container is in its pod.

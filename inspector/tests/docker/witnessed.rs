@@ -145,19 +145,29 @@ fn who_came_and_went_in_a_moment_is_told_and_execs_are_not(world: &'static World
     watch.is_sound();
 }
 
+/// How many restarts, unless `INSPECTOR_DOCKER_RESTARTS` says so.
+const RESTARTS: usize = 8;
+
+fn restarts() -> usize {
+    let given = std::env::var("INSPECTOR_DOCKER_RESTARTS").ok();
+    given.map_or(RESTARTS, |text| {
+        text.parse().unwrap_or_else(|error| panic!("INSPECTOR_DOCKER_RESTARTS={text}: {error}"))
+    })
+}
+
 fn restarts_are_told_one_by_one(world: &'static World) {
-    const RESTARTS: usize = 8;
+    let restarts = restarts();
     let s = Scenario::new(world, "w3");
     let mut watch = begin(&s, world);
     let app = s.run("app", &[], "busybox", &["sleep", "1000"]);
-    for _ in 0..RESTARTS {
+    for _ in 0..restarts {
         world.docker(&["restart", "--time", "0", &app.id]);
     }
     let count = |watch: &Watch, event_type: &str| {
         watch.events.iter().filter(|it| watch::is(it, event_type, &app.id)).count()
     };
     let began = Instant::now();
-    while count(&watch, "container-started") <= RESTARTS
+    while count(&watch, "container-started") <= restarts
         && began.elapsed() < patience(Duration::from_secs(20))
     {
         watch.read(Duration::from_millis(200));
@@ -167,7 +177,7 @@ fn restarts_are_told_one_by_one(world: &'static World) {
     for _ in 0..50 {
         watch.read(Duration::from_millis(20));
     }
-    assert_eq!(count(&watch, "container-started"), RESTARTS + 1, "{:#?}", watch.events);
-    assert_eq!(count(&watch, "container-exited"), RESTARTS, "{:#?}", watch.events);
+    assert_eq!(count(&watch, "container-started"), restarts + 1, "{:#?}", watch.events);
+    assert_eq!(count(&watch, "container-exited"), restarts, "{:#?}", watch.events);
     watch.is_sound();
 }

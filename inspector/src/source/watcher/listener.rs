@@ -33,7 +33,7 @@ pub(super) struct Batch {
 /// The thread that listens, ended when dropped.
 pub(super) struct Listener {
     batches: mpsc::Receiver<Batch>,
-    track: std_mpsc::Sender<Vec<Task>>,
+    track: std_mpsc::Sender<Vec<Arc<Task>>>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
     pub tier: EventTier,
@@ -65,14 +65,14 @@ impl Listener {
         // By tracepoints it is told as well.
         let gaps = if tier == EventTier::ForkExec { reader.gaps().to_vec() } else { Vec::new() };
         let (sender, batches) = mpsc::channel(BATCHES);
-        let (track, tracked) = std_mpsc::channel::<Vec<Task>>();
+        let (track, tracked) = std_mpsc::channel::<Vec<Arc<Task>>>();
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let spawned = thread::Builder::new().name("events".to_owned()).spawn(move || {
             let mut known = EventCounts::default();
             while !stopped.load(Ordering::Relaxed) {
                 for tasks in tracked.try_iter() {
-                    if let Err(error) = reader.track(&tasks) {
+                    if let Err(error) = reader.track(tasks.iter().map(Arc::as_ref)) {
                         log::warn!("the deaths of some processes will not be told: {error}");
                     }
                 }
@@ -112,7 +112,7 @@ impl Listener {
     }
 
     /// Has the deaths of these processes be told.
-    pub(super) fn track(&self, tasks: Vec<Task>) {
+    pub(super) fn track(&self, tasks: Vec<Arc<Task>>) {
         // A thread that has ended tracks nobody; it said why.
         let _ = self.track.send(tasks);
     }

@@ -6,6 +6,7 @@ mod looker;
 mod news;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{CollectError, Context, Options, bpf, memory, node};
@@ -272,24 +273,23 @@ impl Watcher {
         let observation = &look.observation;
         let inits: HashSet<u32> = observation.containers.iter().map(|container| container.pid).collect();
         let host = &observation.host;
-        let own_pids = |task: &&Task| {
+        let own_pids = |task: &Task| {
             let pid = task.namespaces.get(Kind::Pid);
             task.pid_namespace_init && pid.is_some_and(|it| host.is_host(Kind::Pid, it) == Some(false))
         };
-        let tasks: Vec<Task> = observation
-            .tasks
-            .iter()
-            .filter(|task| inits.contains(&task.pid) || own_pids(task))
-            .cloned()
-            .collect();
+        let all = observation.tasks.shared().iter();
+        let tasks: Vec<Arc<Task>> =
+            all.filter(|task| inits.contains(&task.pid) || own_pids(task)).cloned().collect();
         self.news.track(&tasks, look);
-        self.bound.clear();
-        for task in &tasks {
-            if let Some(inode) = task.namespaces.get(Kind::Pid) {
-                self.bound.entry(inode).or_default().insert((task.tgid, task.start_boottime_ns));
-            }
-        }
-        self.bound.retain(|_, bound| bound.len() > 1);
+        let of =
+            |task: &Arc<Task>| Some((task.namespaces.get(Kind::Pid)?, (task.tgid, task.start_boottime_ns)));
+        let mut bound: Vec<(u32, (u32, u64))> = tasks.iter().filter_map(of).collect();
+        bound.sort_unstable();
+        let of_more_than_one = |bound: &&[(u32, (u32, u64))]| bound.len() > 1;
+        self.bound = (bound.chunk_by(|(one, _), (other, _)| one == other))
+            .filter(of_more_than_one)
+            .filter_map(|bound| Some((bound.first()?.0, bound.iter().map(|(_, it)| *it).collect())))
+            .collect();
         listener.track(tasks);
     }
 }

@@ -1,6 +1,7 @@
 //! What of all that the kernel tells is worth a look. Pure.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use crate::observation::{EventKind, KernelEvent, Look, Task};
 
@@ -32,7 +33,7 @@ impl News {
     }
 
     /// Notes those whose death the kernel side is asked to tell, and lets go of whose end was not heard.
-    pub(super) fn track(&mut self, tasks: &[Task], look: &Look) {
+    pub(super) fn track(&mut self, tasks: &[Arc<Task>], look: &Look) {
         let Some(noted) = &mut self.0 else { return };
         noted.retain(|(tgid, start)| {
             let seen = || look.observation.task(*tgid).is_some_and(|it| it.start_boottime_ns == *start);
@@ -115,12 +116,12 @@ mod tests {
             observation: Observation { tasks: tasks.into(), ..Observation::default() },
             since_boottime_ns: 100,
         };
-        news.track(&[task(20)], &look(vec![task(20)]));
+        news.track(&[task(20).into()], &look(vec![task(20)]));
         // One is there, one has ended unheard, and one began after the look.
         for tgid in [30, 40, 500] {
             assert!(news.are_in(&event(EventKind::Unshare, tgid, 1, 2)));
         }
-        news.track(&[task(20)], &look(vec![task(20), task(30)]));
+        news.track(&[task(20).into()], &look(vec![task(20), task(30)]));
         let ends: Vec<_> = [20, 30, 40, 500].into_iter().filter(|it| news.are_in(&exit(*it))).collect();
         assert_eq!(ends, [20, 30, 500]);
     }
