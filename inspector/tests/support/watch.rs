@@ -44,8 +44,10 @@ impl Watch {
         panic!("the stream never began: {:#?}", watch.events)
     }
 
+    /// Waits for a line, at most so long, and takes all that there are.
     pub fn read(&mut self, limit: Duration) {
-        if let Ok(line) = self.lines.recv_timeout(limit) {
+        let Ok(first) = self.lines.recv_timeout(limit) else { return };
+        for line in std::iter::once(first).chain(self.lines.try_iter()) {
             self.events.push(serde_json::from_str(&line).unwrap());
         }
     }

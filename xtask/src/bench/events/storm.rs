@@ -59,7 +59,7 @@ pub fn table(program: &Path, folder: &Path) -> Result<String> {
 }
 
 /// What share of a processor the watcher takes meanwhile, in percent.
-fn share(watcher: &Watcher, what: impl FnOnce() -> Result<()>) -> Result<f64> {
+pub fn share(watcher: &Watcher, what: impl FnOnce() -> Result<()>) -> Result<f64> {
     let (start, before) = (Instant::now(), watcher.cpu()?);
     what()?;
     let took = watcher.cpu()?.saturating_sub(before);

@@ -168,18 +168,21 @@ pub struct Memory {
     pub rss: u64,
     /// The same, what is shared divided among its users.
     pub pss: u64,
+    /// Resident at most, since it started.
+    pub peak: u64,
 }
 
 impl Memory {
     fn of(pid: u32) -> Result<Self> {
-        let path = format!("/proc/{pid}/smaps_rollup");
-        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
-        let value = |name: &str| {
+        let value = |file: &str, name: &str| {
+            let path = format!("/proc/{pid}/{file}");
+            let text = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
             let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
             let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
             number.with_context(|| format!("{path} says no {name}"))
         };
-        Ok(Self { rss: value("Rss")?, pss: value("Pss")? })
+        let (rss, pss) = (value("smaps_rollup", "Rss")?, value("smaps_rollup", "Pss")?);
+        Ok(Self { rss, pss, peak: value("status", "VmHWM")? })
     }
 }
 
@@ -194,7 +197,7 @@ mod tests {
         assert_eq!(rustix::thread::sched_getaffinity(None).unwrap(), before);
         assert!(on_cpu(1000, || Ok(())).is_err());
         let own = Memory::of(std::process::id()).unwrap();
-        assert!(own.rss >= own.pss && own.pss > 100, "{own:?}");
+        assert!(own.peak >= own.rss && own.rss >= own.pss && own.pss > 100, "{own:?}");
         assert!(cpu_of(std::process::id()).unwrap() > Duration::ZERO);
         assert!(boottime_ns().unwrap() > 0);
     }
