@@ -263,7 +263,7 @@ impl Eye {
 }
 
 /// What this thread has had of a processor.
-fn processor_time() -> Duration {
+pub(super) fn processor_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     Duration::try_from(time).unwrap_or_default()
 }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use super::{CollectError, Context, Options, bpf, memory, node};
 use crate::observation::{Blind, EventKind, HeardBy, Input, KernelEvent, Kind, Look, Task, Told};
 use listener::{Batch, Listener, lost};
-use looker::{Hearing, Looker};
+use looker::{Hearing, Looker, processor_time};
 use news::News;
 
 /// What belongs together happens within so long: what came is handed on once nothing more does, or after so long.
@@ -21,6 +21,14 @@ const PATIENCE: Duration = Duration::from_millis(6);
 
 /// The same where the init of a PID namespace has died, and the kernel is killing others with it.
 const DYING: Duration = Duration::from_millis(7);
+
+/// Something is made of what came, which takes long on a large node: so many times as long is rested before what comes meanwhile
+/// is handed on, up to a limit. That is a tenth of a processor in the background, and half of one where somebody watches.
+const BACKGROUND_REST: Rest = Rest { times: 9, at_most: Duration::from_secs(1) };
+const INTERACTIVE_REST: Rest = Rest { times: 1, at_most: Duration::from_millis(200) };
+
+/// So many events are not rested on.
+const ENOUGH: usize = 1 << 12;
 
 /// A runtime makes a container in many steps: so long nothing has to happen before everything is looked at, and so long
 /// that is waited for at most.
@@ -47,6 +55,13 @@ pub struct Tally {
     pub lost: BTreeMap<&'static str, u64>,
 }
 
+/// How long is rested.
+#[derive(Clone, Copy)]
+struct Rest {
+    times: u32,
+    at_most: Duration,
+}
+
 /// Watches a node. All of it ends when this is dropped.
 pub struct Watcher {
     looker: Looker,
@@ -62,6 +77,11 @@ pub struct Watcher {
     heard_ns: u64,
     /// A look was handed on: what it replaces is of no use any more.
     replaced: bool,
+    rest: Rest,
+    /// What this thread had had of a processor when it handed on what the kernel told, if that was the last thing.
+    handed_on: Option<Duration>,
+    /// Until then what comes is gathered.
+    rests_until: Instant,
     /// The processes that die with the init of a PID namespace, of those whose death is told.
     bound: HashMap<u32, HashSet<(u32, u64)>>,
     news: News,
@@ -100,6 +120,9 @@ impl Watcher {
             look: None,
             heard_ns: 0,
             replaced: true,
+            rest: if listening.background { BACKGROUND_REST } else { INTERACTIVE_REST },
+            handed_on: None,
+            rests_until: Instant::now(),
             bound: HashMap::new(),
             news: News::new(listening.all_processes),
         };
@@ -130,6 +153,10 @@ impl Watcher {
     /// # Errors
     /// If nobody looks any more.
     pub async fn next(&mut self) -> Result<Input, CollectError> {
+        if let Some(before) = self.handed_on.take() {
+            let cost = processor_time().saturating_sub(before);
+            self.rests_until = Instant::now() + (cost * self.rest.times).min(self.rest.at_most);
+        }
         if std::mem::take(&mut self.replaced) {
             memory::give_back();
         }
@@ -208,11 +235,13 @@ impl Watcher {
             is_news |= self.add(batch, &mut told);
             let (quiet, patience) =
                 if self.is_dying(&told.events) { (DYING, DYING) } else { (QUIET, PATIENCE) };
-            let rest = patience.saturating_sub(began.elapsed());
+            let left = patience.saturating_sub(began.elapsed());
+            let rest = self.rests_until.saturating_duration_since(Instant::now());
+            let wait = if told.events.len() < ENOUGH { quiet.min(left).max(rest) } else { Duration::ZERO };
             if let Some(listener) = &mut self.listener
-                && !rest.is_zero()
+                && !wait.is_zero()
             {
-                next = tokio::time::timeout(quiet.min(rest), listener.next()).await.ok().flatten();
+                next = tokio::time::timeout(wait, listener.next()).await.ok().flatten();
             }
         }
         let now = Instant::now();
@@ -223,6 +252,7 @@ impl Watcher {
             self.look_at = Some((calm, latest));
         }
         told.boottime_ns = node::boottime_ns();
+        self.handed_on = Some(processor_time());
         Input::Told(told)
     }
 
