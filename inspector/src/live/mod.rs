@@ -9,6 +9,7 @@
 //! What happens in a cgroup that is named for a container that nobody knows yet is kept back until a look knows it: an
 //! event is to have names.
 
+mod batch;
 mod birth;
 mod exits;
 mod generations;
@@ -32,6 +33,7 @@ use crate::observation::{
     Observation, ProcessKey, Told,
 };
 use crate::view::{Event, EventTier, EventType, Lost};
+use batch::Batch;
 use birth::Births;
 use generations::{Creation, Generations, Span};
 use lineage::Lineage;
@@ -228,11 +230,10 @@ impl Engine {
         let Told { events, lost, by, .. } = told;
         self.by = by;
         for (cause, records) in lost {
-            self.lost += records;
-            *self.untold.entry(cause).or_default() += records;
+            self.miss(records, &cause);
         }
         let mut out = Vec::with_capacity(if self.processes.is_some() { events.len() } else { 0 });
-        let mut now = Vec::new();
+        let mut batch = Batch::new(&self.last);
         for mut event in events {
             if let Some(processes) = &self.processes {
                 let last = processes::is_plain(&event, &self.last);
@@ -252,18 +253,23 @@ impl Engine {
                 self.ends.insert(key, End { status, boottime_ns: event.boottime_ns });
             }
             if self.is_late(&event) || !self.births.take(&event, &self.last) {
-                now.push(event.clone());
+                if batch.is_moment_before(&event, &self.last, self.all) {
+                    out.extend(self.apply(&batch.take()));
+                }
+                batch.add(event.clone());
             }
             self.keep(event);
         }
-        if !now.is_empty() {
-            out.extend(self.apply(&now));
-        }
+        out.extend(self.apply(&batch.take()));
+        self.miss(batch.untold, "unconfirmed");
         self.stamp(out)
     }
 
     /// What the kernel told, applied to the last moment.
     fn apply(&mut self, events: &[KernelEvent]) -> Vec<Event> {
+        if events.is_empty() {
+            return Vec::new();
+        }
         let mut out = self.follow(events, self.seen_ns, |_| {});
         out.extend(self.visits.see(events, &self.last, &self.generations, tier(self.by)));
         out
@@ -380,10 +386,17 @@ impl Engine {
         if self.log.len() >= KEPT {
             self.log.pop_front();
             // The look that comes may be older, and take it back.
-            self.lost += 1;
-            *self.untold.entry("unconfirmed".to_owned()).or_default() += 1;
+            self.miss(1, "unconfirmed");
         }
         self.log.push_back(event);
+    }
+
+    /// Notes that so many events did not come to anything.
+    fn miss(&mut self, records: u64, cause: &str) {
+        if records > 0 {
+            self.lost += records;
+            *self.untold.entry(cause.to_owned()).or_default() += records;
+        }
     }
 
     /// Whether it is of a container that a later look has found ended.

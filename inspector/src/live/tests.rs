@@ -344,6 +344,39 @@ fn who_is_made_as_a_sibling_is_its_makers_parents_child() {
 }
 
 #[test]
+fn lives_within_one_batch_are_told_one_by_one() {
+    for (all, members) in [(true, 1), (false, 2), (false, 1)] {
+        let mut world = World::new();
+        world.process(400, "shell");
+        let mut engine = Engine::start(look(&world), Some(HeardBy::Fexit), all);
+        let shell = world.task(400).clone();
+        let old = event(&world, EventKind::Fork, &shell, 1).old;
+        let mut events = Vec::new();
+        for first in [500, 510, 520] {
+            world.process(first, "brief").fresh(Kind::Net).fresh(Kind::Uts).child_of(400);
+            for pid in first..first + members {
+                if pid > first {
+                    world.process(pid, "brief").with(first, &[Kind::Net, Kind::Uts]).child_of(400);
+                }
+                let task = world.task(pid).clone();
+                let kind = if pid == first { EventKind::Fork } else { EventKind::Setns };
+                events.push(KernelEvent { old, ..event(&world, kind, &task, u64::from(pid)) });
+            }
+            for pid in first..first + members {
+                events.push(exit(&mut world, pid, 0, 600 + u64::from(pid)));
+            }
+        }
+        let told = tell(&mut engine, events);
+        let expected =
+            if all || members > 1 { vec![T::ContainerStarted, T::ContainerExited] } else { vec![] };
+        for pid in [500, 510, 520] {
+            assert_eq!(life(&told, pid), expected, "{pid} of {members}, all: {all}: {told:#?}");
+        }
+        assert_eq!(engine.lost(), 0);
+    }
+}
+
+#[test]
 fn a_look_that_saw_the_same_is_the_last_moment_and_what_differs_then_is_told() {
     let mut world = group();
     world.seen.node.boottime_ns = 1_000_000_000_000;
