@@ -58,7 +58,16 @@ fn not_the_nodes((kind, inode): &Key) -> bool {
 
 /// What lsns says.
 fn lsns() -> Counts {
-    let said = run(Command::new("lsns").args(["-l", "--json", "-o", "ns,type,nprocs,pid"])).succeeded();
+    // It gives up where a process ends while it reads.
+    let ask = || run(Command::new("lsns").args(["-l", "--json", "-o", "ns,type,nprocs,pid"]));
+    let mut said = ask();
+    for _ in 0..20 {
+        if said.code == Some(0) {
+            break;
+        }
+        said = ask();
+    }
+    let said = said.succeeded();
     let said: Value = serde_json::from_str(said.text()).unwrap();
     let number = |value: &Value| value.as_u64().or_else(|| value.as_str()?.parse().ok()).unwrap();
     list(&said, "namespaces")
