@@ -73,6 +73,13 @@ impl Lineage {
         self.callers.retain(|child, (_, at)| *at >= before_boottime_ns || lives(*child));
     }
 
+    /// Gives back the room that a storm needed.
+    pub(super) fn give_back(&mut self) {
+        if super::has_much_room(self.callers.capacity(), self.callers.len()) {
+            self.callers.shrink_to_fit();
+        }
+    }
+
     /// Who is not a told fork's child was made by nobody that is known.
     fn makers(&self, process: ProcessKey) -> impl Iterator<Item = ProcessKey> + '_ {
         let up = move |at: &ProcessKey| self.callers.get(at).map(|(caller, _)| *caller);

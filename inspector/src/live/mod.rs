@@ -9,8 +9,8 @@
 //! What happens in a cgroup that is named for a container that nobody knows yet is kept back until a look knows it: an
 //! event is to have names.
 
-mod batch;
 mod birth;
+mod brief;
 mod exits;
 mod generations;
 mod lineage;
@@ -33,8 +33,8 @@ use crate::observation::{
     Observation, ProcessKey, Told,
 };
 use crate::view::{Event, EventTier, EventType, Lost};
-use batch::Batch;
 use birth::Births;
+use brief::Briefs;
 use generations::{Creation, Generations, Span};
 use lineage::Lineage;
 use moment::Containers;
@@ -207,7 +207,19 @@ impl Engine {
         let now_ns = self.last.observation().node.boottime_ns;
         self.ends.retain(|_, end| end.boottime_ns + ENDS_NS >= now_ns);
         self.over.retain(|_, at_ns| *at_ns + ENDS_NS >= now_ns);
+        self.give_back();
         self.stamp(events)
+    }
+
+    /// Gives back the room that a storm needed: what lives for months must not keep the most that it ever had.
+    fn give_back(&mut self) {
+        if has_much_room(self.log.capacity(), self.log.len()) {
+            self.log.shrink_to_fit();
+        }
+        if has_much_room(self.ends.capacity(), self.ends.len()) {
+            self.ends.shrink_to_fit();
+        }
+        self.lineage.give_back();
     }
 
     /// What is different from the last moment by a look that was brought up to date.
@@ -233,7 +245,7 @@ impl Engine {
             self.miss(records, &cause);
         }
         let mut out = Vec::with_capacity(if self.processes.is_some() { events.len() } else { 0 });
-        let mut batch = Batch::new(&self.last);
+        let (mut now, mut briefs) = (Vec::new(), Briefs::default());
         for mut event in events {
             if let Some(processes) = &self.processes {
                 let last = processes::is_plain(&event, &self.last);
@@ -253,23 +265,20 @@ impl Engine {
                 self.ends.insert(key, End { status, boottime_ns: event.boottime_ns });
             }
             if self.is_late(&event) || !self.births.take(&event, &self.last) {
-                if batch.is_moment_before(&event, &self.last, self.all) {
-                    out.extend(self.apply(&batch.take()));
-                }
-                batch.add(event.clone());
+                let brief = self.all.then(|| briefs.see(&event, &self.last, tier(self.by))).flatten();
+                out.extend(brief.into_iter().flatten());
+                now.push(event.clone());
             }
             self.keep(event);
         }
-        out.extend(self.apply(&batch.take()));
-        self.miss(batch.untold, "unconfirmed");
+        if !now.is_empty() {
+            out.extend(self.apply(&now));
+        }
         self.stamp(out)
     }
 
     /// What the kernel told, applied to the last moment.
     fn apply(&mut self, events: &[KernelEvent]) -> Vec<Event> {
-        if events.is_empty() {
-            return Vec::new();
-        }
         let mut out = self.follow(events, self.seen_ns, |_| {});
         out.extend(self.visits.see(events, &self.last, &self.generations, tier(self.by)));
         out
@@ -474,6 +483,12 @@ impl Engine {
         self.lineage.owners.extend(owners);
         self.last.observation.history = self.lineage.history(self.by, self.lost);
     }
+}
+
+/// Whether most of what is kept for so many is empty.
+const fn has_much_room(capacity: usize, len: usize) -> bool {
+    const LITTLE: usize = 1024;
+    capacity > LITTLE && capacity / 4 > len
 }
 
 const fn tier(by: Option<HeardBy>) -> EventTier {
