@@ -106,6 +106,12 @@ impl Patch<'_, '_> {
     fn changes(&mut self, event: &KernelEvent) {
         let mut task = self.row(event).cloned().unwrap_or_else(|| self.new_task(event));
         task.comm = event.comm.as_str().into();
+        // A runtime puts its child into the container's cgroup between the fork and this, which no event tells.
+        if event.kind == EventKind::Exec
+            && let (Some(id), Some(path)) = self.paths.path(&event.cgroup)
+        {
+            (task.cgroup_id, task.cgroup) = (Some(id), Some(path));
+        }
         if let Some(new) = event.new {
             set_namespaces(&mut task, &new);
         }

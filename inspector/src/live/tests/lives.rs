@@ -68,6 +68,27 @@ fn who_is_made_as_a_sibling_is_its_makers_parents_child() {
 }
 
 #[test]
+fn who_is_put_into_a_containers_cgroup_before_it_executes_is_of_the_container() {
+    let mut world = World::new();
+    world.docker("app", 100);
+    world.task(100).cgroup_id = Some(77);
+    let mut engine = engine(&world);
+    world.process(600, "runc").with(100, &[Kind::Net, Kind::Pid]).child_of(1);
+    let child = world.task(600).clone();
+    let fork = event(&world, EventKind::Fork, &child, 1);
+    let runtimes = EventCgroup { v2: Some(5), name: "docker.service".to_owned(), ..EventCgroup::default() };
+    let own = EventCgroup { v2: Some(77), name: id("app"), ..EventCgroup::default() };
+    let exec = event(&world, EventKind::Exec, &child, 2);
+    let events = vec![
+        KernelEvent { cgroup: runtimes, ..fork },
+        KernelEvent { cgroup: own, comm: "sleep".to_owned(), ..exec },
+    ];
+    tell(&mut engine, events);
+    let seen = engine.last().observation();
+    assert_eq!(seen.task(600).unwrap().cgroup, seen.task(100).unwrap().cgroup);
+}
+
+#[test]
 fn what_a_storm_needed_is_given_back() {
     let mut world = World::new();
     world.process(400, "shell");
