@@ -6,7 +6,6 @@ use crate::manifests::Manifests;
 use crate::observation::Observation;
 use crate::render::{self, Format, Look};
 use crate::source::{Context, Options, TaskChoice, bpf};
-
 use crate::state::namespaces::Namespaces;
 use crate::view::{Explanation, FindingList, PodList, ProcessList, Target};
 use crate::{audit, demo, doctor, findings, source, state, view};

@@ -3,10 +3,13 @@
 
 use std::collections::HashMap;
 
+use super::exits::in_words;
 use super::moment::Moment;
-use super::story::draft;
-use crate::observation::{EventKind, Inodes, KernelEvent, Kind};
-use crate::view::{Event, EventExit, EventProcess, EventTier, EventType, ExitCause, Named};
+use super::patch::Paths;
+use super::story::{draft, process_of};
+use crate::observation::{EventCgroup, EventKind, Inodes, KernelEvent, Kind};
+use crate::state::{cgroup, unmanaged};
+use crate::view::{Event, EventExit, EventTier, EventType, Named};
 
 /// Who began in what was told at once, by id.
 #[derive(Default)]
@@ -23,39 +26,42 @@ struct Begun {
 
 impl Briefs {
     /// Takes note of a beginning, and tells of a process at its end.
-    pub(super) fn see(&mut self, event: &KernelEvent, last: &Moment, tier: EventTier) -> Option<[Event; 2]> {
+    pub(super) fn see(
+        &mut self,
+        event: &KernelEvent,
+        last: &Moment,
+        paths: &Paths,
+        tier: EventTier,
+    ) -> Option<[Event; 2]> {
         if event.is_thread() {
             return None;
         }
         let start_boottime_ns = event.process_start_boottime_ns;
+        let known = self.0.remove(&event.tgid).filter(|it| it.start_boottime_ns == start_boottime_ns);
         if let Some(new) = event.new {
-            let is_new =
-                |kind| event.old.is_some_and(|old| old.namespaces.get(kind) != new.namespaces.get(kind));
-            let made = event.kind != EventKind::Setns && Kind::POD.into_iter().any(is_new);
-            let parent = event.caller.or(event.parent).map_or(0, |it| it.tgid);
-            let begun = Begun {
+            let mut begun = known.unwrap_or_else(|| Begun {
                 start_boottime_ns,
                 boottime_ns: event.boottime_ns,
-                parent,
-                made,
-                namespaces: new.namespaces,
-            };
-            let known = self.0.get(&event.tgid).filter(|it| it.start_boottime_ns == start_boottime_ns);
-            let begun = match known {
-                Some(known) => Begun { made: made || known.made, namespaces: new.namespaces, ..*known },
-                None => begun,
-            };
+                parent: event.caller.or(event.parent).map_or(0, |it| it.tgid),
+                made: false,
+                namespaces: Inodes::default(),
+            });
+            let is_new =
+                |kind| event.old.is_some_and(|old| old.namespaces.get(kind) != new.namespaces.get(kind));
+            begun.made |= event.kind != EventKind::Setns && Kind::POD.into_iter().any(is_new);
+            begun.namespaces = new.namespaces;
             self.0.insert(event.tgid, begun);
             return None;
         }
-        let begun = self.0.remove(&event.tgid).filter(|it| it.start_boottime_ns == start_boottime_ns)?;
+        let begun = known?;
         let is_known = last.task(event.tgid).is_some_and(|it| it.start_boottime_ns == start_boottime_ns);
         // Word of what was before the last moment comes late: of who was in that, and was told of.
         let is_late = begun.boottime_ns < last.observation().node.boottime_ns;
-        if is_known || is_late || !begun.made || self.is_of_its_parents(&begun, last) {
-            return None;
-        }
-        Some(life(event, &begun, last, tier))
+        let is_told = begun.made
+            && !(is_known || is_late)
+            && !self.is_of_its_parents(&begun, last)
+            && !may_be_a_containers(&event.cgroup, last, paths);
+        is_told.then(|| life(event, &begun, last, tier))
     }
 
     /// Whether it is one more process of its parent's group.
@@ -71,33 +77,30 @@ impl Briefs {
     }
 }
 
+/// Whether who is in this cgroup may be a process of a container, whatever namespaces it made for itself.
+fn may_be_a_containers(of: &EventCgroup, last: &Moment, paths: &Paths) -> bool {
+    let (_, Some(path)) = paths.path(of) else { return true };
+    let is_below =
+        |root: &str| path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let mut containers = last.pods().iter().flat_map(|pod| pod.running()).filter(|it| it.runtime.is_some());
+    cgroup::parse(&path).is_some() || containers.any(|it| it.cgroup.as_deref().is_some_and(is_below))
+}
+
 /// Its start and its end.
 fn life(end: &KernelEvent, begun: &Begun, last: &Moment, tier: EventTier) -> [Event; 2] {
     let ticks = last.observation().node.ticks(begun.start_boottime_ns);
-    let named = Named { id: format!("proc:{}:{ticks}", end.tgid), name: end.comm.clone() };
-    let exit = end.exit.map(|exit| EventExit {
-        code: exit.code.map(i32::from).or(exit.signal.map(|signal| 128 + i32::from(signal))),
-        signal: exit.signal.map(i32::from),
-        cause: if exit.signal.is_some() { ExitCause::Signal } else { ExitCause::Itself },
-    });
-    let how = match exit {
-        Some(EventExit { signal: Some(signal), .. }) => format!("ended by signal {signal}"),
-        Some(EventExit { code: Some(code), .. }) => format!("exit code {code}"),
-        _ => "how is not known".to_owned(),
-    };
+    let named = Named { id: unmanaged::id(end.tgid, ticks), name: end.comm.clone() };
     let event = |event_type, boottime_ns, message| Event {
         pod: Some(named.clone()),
         container: Some(named.clone()),
-        process: Some(EventProcess {
-            pid: end.tgid,
-            start_boottime_ns: begun.start_boottime_ns,
-            comm: end.comm.clone(),
-        }),
+        process: Some(process_of(end)),
         boottime_ns,
         tier,
         message,
         ..draft(event_type)
     };
+    let exit = end.exit.map(EventExit::told);
+    let how = exit.map_or_else(|| "how is not known".to_owned(), in_words);
     let started = format!("process {0} started in pod {0}", end.comm);
     let exited = format!("{} exited: {how}", end.comm);
     [

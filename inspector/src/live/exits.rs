@@ -83,11 +83,10 @@ fn how(container: &Container, story: &Story<'_>) -> EventExit {
     let exit = by_runtime(container, story);
     match heard(container, story) {
         // The kernel tells a signal from a code that looks like one.
-        Some(End { status, .. }) => EventExit {
-            code: exit.code.or(status.code.map(i32::from)),
-            signal: status.signal.map(i32::from),
-            cause: if status.signal.is_some() { ExitCause::Signal } else { ExitCause::Itself },
-        },
+        Some(End { status, .. }) => {
+            let told = EventExit::told(status);
+            EventExit { code: exit.code.or(told.code), ..told }
+        }
         _ => exit,
     }
 }
@@ -118,14 +117,14 @@ fn exited(pod: &Pod, container: &Container, collapse: &Collapse<'_>, story: &Sto
         exit.cause = ExitCause::PidNamespaceDied;
         exit.signal = Some(SIGKILL);
     }
-    let how = match (exit.cause, exit.code, exit.signal) {
-        (ExitCause::PidNamespaceDied, ..) => match collapse.owner {
-            Some(owner) => format!("killed by the kernel: {} was PID 1 of its PID namespace", owner.name),
-            None => "killed by the kernel: PID 1 of its PID namespace died".to_owned(),
-        },
-        (_, _, Some(signal)) => format!("ended by signal {signal}"),
-        (_, Some(code), None) => format!("exit code {code}"),
-        (_, None, None) => "how is not known".to_owned(),
+    let how = match (exit.cause, collapse.owner) {
+        (ExitCause::PidNamespaceDied, Some(owner)) => {
+            format!("killed by the kernel: {} was PID 1 of its PID namespace", owner.name)
+        }
+        (ExitCause::PidNamespaceDied, None) => {
+            "killed by the kernel: PID 1 of its PID namespace died".to_owned()
+        }
+        _ => in_words(exit),
     };
     Event {
         pod: Some(named_pod(pod)),
@@ -136,6 +135,15 @@ fn exited(pod: &Pod, container: &Container, collapse: &Collapse<'_>, story: &Sto
         boottime_ns: heard(container, story).map_or(0, |end| end.boottime_ns),
         message: format!("{} exited: {how}", container.name),
         ..draft(EventType::ContainerExited)
+    }
+}
+
+/// How somebody ended, as far as that is known.
+pub(super) fn in_words(exit: EventExit) -> String {
+    match (exit.code, exit.signal) {
+        (_, Some(signal)) => format!("ended by signal {signal}"),
+        (Some(code), None) => format!("exit code {code}"),
+        (None, None) => "how is not known".to_owned(),
     }
 }
 

@@ -14,6 +14,7 @@ mod brief;
 mod exits;
 mod generations;
 mod lineage;
+mod losses;
 mod moment;
 mod namespaces;
 mod patch;
@@ -26,22 +27,23 @@ mod tests;
 mod visits;
 mod wanted;
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use crate::observation::{
-    Blind, EventKind, ExitStatus, HeardBy, History, Inodes, Input, KernelEvent, Kind, Look, Node,
-    Observation, ProcessKey, Told,
+    EventKind, ExitStatus, HeardBy, History, Inodes, Input, KernelEvent, Kind, Look, Observation, ProcessKey,
+    Told,
 };
-use crate::view::{Event, EventTier, EventType, Lost};
+use crate::view::{Event, EventTier};
 use birth::Births;
 use brief::Briefs;
 use generations::{Creation, Generations, Span};
 use lineage::Lineage;
+use losses::Losses;
 use moment::Containers;
 use namespaces::Census;
 use patch::Paths;
 use processes::Processes;
-use story::{Story, draft};
+use story::Story;
 use visits::Visits;
 
 pub use moment::Moment;
@@ -94,11 +96,7 @@ pub struct Engine {
     visits: Visits,
     sequence: u64,
     by: Option<HeardBy>,
-    /// Events that did not arrive: since the start, and since it was told last.
-    lost: u64,
-    untold: BTreeMap<String, u64>,
-    /// Since when looking fails, and why.
-    blind: Option<Blind>,
+    losses: Losses,
     /// Whether single processes in namespaces of their own are told of, too.
     all: bool,
     /// Groups that no runtime claims and that were told of.
@@ -132,9 +130,7 @@ impl Engine {
             visits: Visits::default(),
             sequence: 0,
             by,
-            lost: 0,
-            untold: BTreeMap::new(),
-            blind: None,
+            losses: Losses::default(),
             all,
             groups: HashSet::new(),
             processes: None,
@@ -162,7 +158,7 @@ impl Engine {
     /// How many events of the kernel did not arrive so far.
     #[must_use]
     pub const fn lost(&self) -> u64 {
-        self.lost
+        self.losses.all
     }
 
     /// Takes the next input, and gives what happened: ends before beginnings, findings last.
@@ -171,7 +167,7 @@ impl Engine {
             Input::Look(look) => self.look(*look),
             Input::Told(told) => self.told(told),
             Input::Blind(blind) => {
-                self.blind.get_or_insert(blind);
+                self.losses.fail(blind);
                 Vec::new()
             }
         }
@@ -181,7 +177,7 @@ impl Engine {
     fn look(&mut self, look: Look) -> Vec<Event> {
         let Look { mut observation, since_boottime_ns } = look;
         let span = Span { since_ns: since_boottime_ns, until_ns: observation.node.boottime_ns };
-        let mut events = self.resyncs(&observation.node);
+        let mut events = self.losses.resyncs(&observation.node, self.last.observation.node.boottime_ns);
         self.paths = Paths::of(&observation.tasks);
 
         // What was kept back is told now, by the names that the look gives; first of those that are over by now.
@@ -198,7 +194,7 @@ impl Engine {
         // A patch is of what the kernel told: by the time of the look, unless that is later.
         observation.node.boottime_ns = observation.node.boottime_ns.max(span.until_ns);
         let History { by, lost, .. } = self.last.observation.history;
-        if (by, lost) == (self.by, self.lost) && self.last.is_same_later(&observation) {
+        if (by, lost) == (self.by, self.losses.all) && self.last.is_same_later(&observation) {
             (self.last.observation.node, self.last.observation.tasks) = (observation.node, observation.tasks);
         } else {
             events.extend(self.change(observation, span));
@@ -227,7 +223,7 @@ impl Engine {
         let mut census = Census::of(&observation);
         self.generations.see(&mut census, Some(span));
         self.forget(&census, &observation);
-        observation.history = self.lineage.history(self.by, self.lost);
+        observation.history = self.lineage.history(self.by, self.losses.all);
         let next = Moment::of(observation);
         let events = self.advance(next, census, &HashMap::new(), None);
         self.remember_owners();
@@ -242,7 +238,7 @@ impl Engine {
         let Told { events, lost, by, .. } = told;
         self.by = by;
         for (cause, records) in lost {
-            self.miss(records, &cause);
+            self.losses.miss(records, &cause);
         }
         let mut out = Vec::with_capacity(if self.processes.is_some() { events.len() } else { 0 });
         let (mut now, mut briefs) = (Vec::new(), Briefs::default());
@@ -265,7 +261,8 @@ impl Engine {
                 self.ends.insert(key, End { status, boottime_ns: event.boottime_ns });
             }
             if self.is_late(&event) || !self.births.take(&event, &self.last) {
-                let brief = self.all.then(|| briefs.see(&event, &self.last, tier(self.by))).flatten();
+                let brief =
+                    self.all.then(|| briefs.see(&event, &self.last, &self.paths, tier(self.by))).flatten();
                 out.extend(brief.into_iter().flatten());
                 now.push(event.clone());
             }
@@ -311,7 +308,7 @@ impl Engine {
         let is_news = |it: &&KernelEvent| it.kind == EventKind::Exit || it.boottime_ns >= seen_ns;
         patch::patch(&mut observation, events.iter().filter(is_news), &self.paths);
         declare(&mut observation);
-        observation.history = self.lineage.history(self.by, self.lost);
+        observation.history = self.lineage.history(self.by, self.losses.all);
         let mut census = Census::of(&observation);
         census.keep(&self.census);
         // Who made it may be gone in the same breath; that it is gone, too, is for a look to find.
@@ -395,17 +392,9 @@ impl Engine {
         if self.log.len() >= KEPT {
             self.log.pop_front();
             // The look that comes may be older, and take it back.
-            self.miss(1, "unconfirmed");
+            self.losses.miss(1, "unconfirmed");
         }
         self.log.push_back(event);
-    }
-
-    /// Notes that so many events did not come to anything.
-    fn miss(&mut self, records: u64, cause: &str) {
-        if records > 0 {
-            self.lost += records;
-            *self.untold.entry(cause.to_owned()).or_default() += records;
-        }
     }
 
     /// Whether it is of a container that a later look has found ended.
@@ -417,37 +406,6 @@ impl Engine {
     fn key(&self, event: &KernelEvent) -> ProcessKey {
         let node = &self.last.observation.node;
         ProcessKey { pid: event.tgid, start_ticks: node.ticks(event.process_start_boottime_ns) }
-    }
-
-    /// What is said before all else where something was missed.
-    fn resyncs(&mut self, node: &Node) -> Vec<Event> {
-        let mut events = Vec::new();
-        if let Some(Blind { why, .. }) = self.blind.take() {
-            let since = node.boottime_ns.saturating_sub(self.last.observation.node.boottime_ns);
-            let message = format!(
-                "looked again after {:.1} s; what came and went in between was not seen: {why}",
-                since as f64 / 1e9
-            );
-            events.push(Event { message, boottime_ns: node.boottime_ns, ..draft(EventType::Resynced) });
-        }
-        let by_cause = std::mem::take(&mut self.untold);
-        let records: u64 = by_cause.values().sum();
-        if records > 0 {
-            let causes: Vec<String> =
-                by_cause.iter().map(|(cause, records)| format!("{records} {cause}")).collect();
-            let message = format!(
-                "{records} events of the kernel did not arrive or could not be kept ({}); all tasks were read anew, and what came and went \
-                 before that is not told",
-                causes.join(", ")
-            );
-            events.push(Event {
-                lost: Some(Box::new(Lost { records, by_cause })),
-                message,
-                boottime_ns: node.boottime_ns,
-                ..draft(EventType::Resynced)
-            });
-        }
-        events
     }
 
     /// Numbers events that have no number yet, and dates all: by the kernel's time of each, else by the last moment's.
@@ -481,7 +439,7 @@ impl Engine {
     fn remember_owners(&mut self) {
         let owners = moment::owners(&self.last);
         self.lineage.owners.extend(owners);
-        self.last.observation.history = self.lineage.history(self.by, self.lost);
+        self.last.observation.history = self.lineage.history(self.by, self.losses.all);
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::generations::Generations;
 use super::lineage::Lineage;
 use super::moment::{Containers, Moment, Running};
-use super::story::{Story, draft, named, named_pod, process};
+use super::story::{Story, draft, named, named_pod, process, process_of};
 use crate::observation::{
     EventKind, Inodes, KernelEvent, Kind, NamespaceSet, Observation, Origin, ProcessKey, Task,
 };
@@ -150,11 +150,7 @@ pub(super) fn change_in(
 
 /// A namespace that came and went between two moments: its inode is another's by now.
 pub(super) fn flash((kind, inode): (Kind, u32), generation: u64, made: &KernelEvent) -> [Event; 2] {
-    let process = EventProcess {
-        pid: made.tgid,
-        start_boottime_ns: made.process_start_boottime_ns,
-        comm: made.comm.clone(),
-    };
+    let process = process_of(made);
     let change = |from, to| Change { kind, generation, from, to, to_pod: None, to_owner: None };
     [
         Event {
@@ -371,12 +367,7 @@ fn called(story: &Story<'_>) -> Vec<Event> {
         let changes = steps.map(|(kind, from, to)| change(story, kind, from, Some(to)));
         // Who comes into a runtime's pod may be the runtime's, or an intruder: a look tells, or its end.
         let changes = changes.filter(|it| it.to_pod.as_ref().is_none_or(|pod| !is_managed(story.next, pod)));
-        let process = EventProcess {
-            pid: call.tgid,
-            start_boottime_ns: call.process_start_boottime_ns,
-            comm: call.comm.clone(),
-        };
-        let event = joined_by(process, changes.collect())?;
+        let event = joined_by(process_of(call), changes.collect())?;
         Some(Event { boottime_ns: call.boottime_ns, ..event })
     });
     joined.collect()

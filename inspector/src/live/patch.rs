@@ -109,6 +109,7 @@ impl Patch<'_, '_> {
         // A runtime puts its child into the container's cgroup between the fork and this, which no event tells.
         if event.kind == EventKind::Exec
             && let (Some(id), Some(path)) = self.paths.path(&event.cgroup)
+            && task.cgroup_id != Some(id)
         {
             (task.cgroup_id, task.cgroup) = (Some(id), Some(path));
         }

@@ -8,7 +8,7 @@ use super::moment::Moment;
 use super::story::{draft, named, named_pod};
 use super::wanted::Wanted;
 use crate::observation::{EventKind, ExitStatus, KernelEvent};
-use crate::view::{Event, EventExit, EventProcess, EventTier, EventType, ExitCause, Named};
+use crate::view::{Event, EventExit, EventProcess, EventTier, EventType, Named};
 
 /// What is told of single processes.
 pub(super) struct Processes {
@@ -51,11 +51,6 @@ impl Processes {
         if !self.wanted.takes_process(event_type, home) {
             return;
         }
-        let exit = event.exit.map(|exit| EventExit {
-            code: exit.code.map(i32::from),
-            signal: exit.signal.map(i32::from),
-            cause: if exit.signal.is_some() { ExitCause::Signal } else { ExitCause::Itself },
-        });
         out.push(Event {
             sequence: *sequence,
             message: message(event, home.map(|(_, container)| container)),
@@ -66,7 +61,7 @@ impl Processes {
                 start_boottime_ns: event.process_start_boottime_ns,
                 comm: if last { mem::take(&mut event.comm) } else { event.comm.clone() },
             }),
-            exit,
+            exit: event.exit.map(EventExit::told),
             boottime_ns: event.boottime_ns,
             tier,
             ..draft(event_type)

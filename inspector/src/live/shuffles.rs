@@ -10,6 +10,7 @@ use crate::observation::{
     EventCgroup, ExitStatus, Inodes, Kind, NamespaceSet, RuntimeState, Task, TaskRef, Tasks,
 };
 use crate::state::tests::world::{World, id};
+use crate::view::EventType;
 
 /// Numbers that a seed gives (`SplitMix64`).
 struct Random(u64);

@@ -211,6 +211,15 @@ pub(super) fn process(task: &Task) -> EventProcess {
     EventProcess { pid: task.pid, start_boottime_ns: task.start_boottime_ns, comm: task.comm.to_string() }
 }
 
+/// The process that an event of the kernel is about.
+pub(super) fn process_of(event: &KernelEvent) -> EventProcess {
+    EventProcess {
+        pid: event.tgid,
+        start_boottime_ns: event.process_start_boottime_ns,
+        comm: event.comm.clone(),
+    }
+}
+
 pub(super) fn named(container: &Container) -> Named {
     Named { id: container.id.clone(), name: container.name.clone() }
 }

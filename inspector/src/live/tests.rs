@@ -3,9 +3,11 @@
 mod lives;
 
 use super::*;
-use crate::observation::{EventCgroup, ExitStatus, Kind, NamespaceFact, NamespaceSet, Task, TaskRef, Wait};
+use crate::observation::{
+    Blind, EventCgroup, ExitStatus, Kind, NamespaceFact, NamespaceSet, Task, TaskRef, Wait,
+};
 use crate::state::tests::world::{World, id};
-use crate::view::{EventType as T, ExitCause};
+use crate::view::{EventType, EventType as T, ExitCause};
 
 const JOINED: [Kind; 3] = [Kind::Pid, Kind::Net, Kind::Ipc];
 

@@ -7,10 +7,10 @@ use super::birth::container_id;
 use super::generations::Generations;
 use super::moment::Moment;
 use super::namespaces::{change_in, home, is_managed, names, steps};
-use super::story::draft;
+use super::story::{draft, process_of};
 use crate::observation::{EventKind, KernelEvent, ProcessKey};
 use crate::state::facts::{YOUNG_NS, is_helper_name};
-use crate::view::{Change, Event, EventProcess, EventTier, EventType, Named};
+use crate::view::{Change, Event, EventTier, EventType, Named};
 
 /// Those that are in there.
 #[derive(Default)]
@@ -91,11 +91,7 @@ fn entered(visit: Visit, event: &KernelEvent) -> Event {
             event.boottime_ns.saturating_sub(visit.boottime_ns) / 1_000_000
         ),
         pod: Some(visit.pod),
-        process: Some(EventProcess {
-            pid: event.tgid,
-            start_boottime_ns: event.process_start_boottime_ns,
-            comm: event.comm.clone(),
-        }),
+        process: Some(process_of(event)),
         namespaces: visit.changes,
         boottime_ns: visit.boottime_ns,
         ..draft(EventType::ForeignEntered)

@@ -1,6 +1,7 @@
 //! Reads a recording, line by line, trusting none.
 
 use std::io::{BufRead, Read};
+use std::sync::Arc;
 
 use super::{END, Head, LINE_BYTES, Line, MAGIC, Problem, ReadError, TOTAL_BYTES, VERSION, end_line};
 use crate::observation::Observation;
@@ -37,7 +38,10 @@ impl<R: BufRead> Lines<'_, R> {
             self.next(LINE_BYTES, "the line")?;
             if self.text.starts_with(END.as_bytes()) {
                 self.end()?;
-                return observation.ok_or_else(|| Problem::Damaged("it holds no observation".to_owned()));
+                let holds_none = || Problem::Damaged("it holds no observation".to_owned());
+                let mut observation: Observation = observation.ok_or_else(holds_none)?;
+                observation.tasks.put_in_order();
+                return Ok(observation);
             }
             let line =
                 serde_json::from_slice(&self.text).map_err(|error| Problem::Damaged(error.to_string()))?;
@@ -128,7 +132,8 @@ pub(super) fn add(observation: &mut Option<Observation>, line: Line) -> Result<(
         }
         (None, _) => return Err(Problem::Damaged("its second line is not the node's".to_owned())),
         (Some(_), Line::Node(_)) => return Err(Problem::Damaged("it holds a second observation".to_owned())),
-        (Some(all), Line::Task(task)) => all.tasks.push(*task),
+        // In whatever order they come: they are put in order once all are there.
+        (Some(all), Line::Task(task)) => all.tasks.shared_mut().push(Arc::new(*task)),
         (Some(all), Line::Container(container)) => all.containers.push(*container),
         (Some(all), Line::Pod(pod)) => all.pods.push(*pod),
         (Some(all), Line::Behaviour(behaviour)) => all.behaviours.push(behaviour),

@@ -22,7 +22,7 @@ pub mod processes;
 #[cfg(test)]
 pub(crate) mod tests;
 mod units;
-mod unmanaged;
+pub(crate) mod unmanaged;
 mod volumes;
 mod witnessed;
 

@@ -63,9 +63,14 @@ pub(super) fn add<'a>(units: &mut Units<'a>, observation: &'a Observation) {
     }
 }
 
+/// What a process that no runtime claims is called instead of a container's id.
+pub(crate) fn id(pid: u32, start_ticks: u64) -> String {
+    format!("proc:{pid}:{start_ticks}")
+}
+
 fn unit<'a>(top: &'a Task, observation: &Observation) -> Unit<'a> {
     Unit {
-        id: format!("proc:{}:{}", top.pid, observation.node.ticks(top.start_boottime_ns)),
+        id: id(top.pid, observation.node.ticks(top.start_boottime_ns)),
         name: top.comm.to_string(),
         runtime: None,
         origin: Origin::Unmanaged,

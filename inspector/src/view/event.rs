@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{ExitCause, Finding, NodeInfo};
-use crate::observation::Kind;
+use crate::observation::{ExitStatus, Kind};
 
 /// Something that happened, as far as was seen.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
@@ -222,6 +222,18 @@ pub struct EventExit {
     pub signal: Option<i32>,
     /// What ended it.
     pub cause: ExitCause,
+}
+
+impl EventExit {
+    /// As the kernel told it.
+    #[must_use]
+    pub fn told(status: ExitStatus) -> Self {
+        Self {
+            code: status.code.map(i32::from),
+            signal: status.signal.map(i32::from),
+            cause: if status.signal.is_some() { ExitCause::Signal } else { ExitCause::Itself },
+        }
+    }
 }
 
 /// A container that died with its PID namespace.

@@ -89,6 +89,38 @@ fn who_is_put_into_a_containers_cgroup_before_it_executes_is_of_the_container() 
 }
 
 #[test]
+fn a_containers_process_that_is_brief_is_none_of_its_own() {
+    let own = |name: &str, v2| EventCgroup { v2, name: name.to_owned(), ..EventCgroup::default() };
+    let cases = [
+        (own(&id("app"), Some(77)), false),
+        // One that a look saw below the container's, and one that no look saw and that is named for a container.
+        (own("child", Some(78)), false),
+        (own(&format!("docker-{}.scope", id("other")), Some(79)), false),
+        (own("user.slice", Some(80)), true),
+    ];
+    for (cgroup, is_told) in cases {
+        let mut world = World::new();
+        world.docker("app", 100);
+        world.task(100).cgroup_id = Some(77);
+        let below = format!("{}/child", world.task(100).cgroup.clone().unwrap());
+        world.process(101, "child").with(100, &Kind::ALL);
+        (world.task(101).cgroup, world.task(101).cgroup_id) = (Some(below.into()), Some(78));
+        world.serves(100);
+        let mut engine = Engine::start(look(&world), Some(HeardBy::Fexit), true);
+        world.process(600, "sandbox").fresh(Kind::Net).child_of(1);
+        let task = world.task(600).clone();
+        let init = world.task(1).clone();
+        let old = event(&world, EventKind::Fork, &init, 1).old;
+        let fork = KernelEvent { old, ..event(&world, EventKind::Fork, &task, 1) };
+        let end = exit(&mut world, 600, 0, 2);
+        let events = [fork, end].map(|it| KernelEvent { cgroup: cgroup.clone(), ..it });
+        let told = tell(&mut engine, events.to_vec());
+        let expected = if is_told { vec![T::ContainerStarted, T::ContainerExited] } else { vec![] };
+        assert_eq!(life(&told, 600), expected, "{cgroup:?}: {told:#?}");
+    }
+}
+
+#[test]
 fn what_a_storm_needed_is_given_back() {
     let mut world = World::new();
     world.process(400, "shell");
@@ -150,7 +182,7 @@ fn lives_within_one_batch_are_told_one_by_one() {
             assert_eq!((life(&told, pid + 1), life(&told, pid + 2)), (vec![], vec![]), "{told:#?}");
         }
         let ends: Vec<_> = told.iter().filter_map(|it| it.exit).map(|it| (it.code, it.signal)).collect();
-        assert_eq!(ends, vec![(Some(137), Some(9)); if all { 3 } else { 0 }]);
+        assert_eq!(ends, vec![(None, Some(9)); if all { 3 } else { 0 }]);
         // No look tells of them again.
         world.seen.tasks.retain(|task| task.pid < 500);
         world.seen.node.boottime_ns += 2_000_000_000;

@@ -243,7 +243,8 @@ impl<R: BufRead> StreamReader<R> {
                 return Err(Problem::TooLong("the look", TOTAL_BYTES).into());
             }
         }
-        let observation = observation.ok_or_else(|| damaged("a look holds no observation"))?;
+        let mut observation = observation.ok_or_else(|| damaged("a look holds no observation"))?;
+        observation.tasks.put_in_order();
         if lengths.len() as u64 != count || lines(&observation).count() as u64 != count {
             return Err(damaged("a look has more lines than it says"));
         }

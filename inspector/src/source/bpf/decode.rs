@@ -193,6 +193,8 @@ impl<'a> Decoder<'a> {
             cgroup_id,
         };
         let task = self.as_before(&task).unwrap_or_else(|| Arc::new(task));
+        // The walk is by number, but a thread that calls exec takes its leader's: of the two that it is met under the later
+        // stays.
         self.tasks.push(task);
         Some(())
     }
@@ -216,9 +218,7 @@ impl<'a> Decoder<'a> {
             }
         }
         let gaps = self.gaps();
-        // The walk is by number, but a thread that calls exec takes its leader's: it may be met under both.
         let mut tasks = self.tasks;
-        tasks.put_in_order();
         drop_threads_like_their_leader(&mut tasks);
         Ok(TaskScan { tasks, namespaces: told_last(self.namespaces), unreadable: 0, gaps })
     }
