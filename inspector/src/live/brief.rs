@@ -57,11 +57,12 @@ impl Briefs {
         let is_known = last.task(event.tgid).is_some_and(|it| it.start_boottime_ns == start_boottime_ns);
         // Word of what was before the last moment comes late: of who was in that, and was told of.
         let is_late = begun.boottime_ns < last.observation().node.boottime_ns;
-        let is_told = begun.made
-            && !(is_known || is_late)
-            && !self.is_of_its_parents(&begun, last)
-            && !may_be_a_containers(&event.cgroup, last, paths);
-        is_told.then(|| life(event, &begun, last, tier))
+        if is_known || is_late || !begun.made {
+            return None;
+        }
+        let is_anothers =
+            self.is_of_its_parents(&begun, last) || may_be_a_containers(&event.cgroup, last, paths);
+        (!is_anothers).then(|| life(event, &begun, last, tier))
     }
 
     /// Whether it is one more process of its parent's group.
