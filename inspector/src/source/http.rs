@@ -12,7 +12,7 @@ use std::time::Duration;
 use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
-use hyper::{Request, StatusCode, header};
+use hyper::{HeaderMap, Request, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use rustix::fs::{FileType, Mode, OFlags};
 use tokio::net::UnixStream;
@@ -48,6 +48,15 @@ pub enum Error {
     Failed(String),
 }
 
+/// A whole answer of status 200.
+#[derive(Debug)]
+pub struct Answer {
+    /// What was said about it.
+    pub headers: HeaderMap,
+    /// The document.
+    pub body: Bytes,
+}
+
 /// A daemon's Unix socket.
 #[derive(Clone, Debug)]
 pub struct Client {
@@ -73,12 +82,25 @@ impl Client {
     /// # Errors
     /// When there is no whole answer of status 200 within the limits.
     pub async fn get(&self, target: &str, max_bytes: usize, time: Duration) -> Result<Bytes, Error> {
+        Ok(self.get_with_headers(target, max_bytes, time).await?.body)
+    }
+
+    /// The same, with the answer's headers.
+    ///
+    /// # Errors
+    /// When there is no whole answer of status 200 within the limits.
+    pub async fn get_with_headers(
+        &self,
+        target: &str,
+        max_bytes: usize,
+        time: Duration,
+    ) -> Result<Answer, Error> {
         tokio::time::timeout(time, self.exchange(target, max_bytes)).await.unwrap_or_else(|_| {
             Err(Error::Late(format!("GET {target} had no whole answer within {:.1} s", time.as_secs_f64())))
         })
     }
 
-    async fn exchange(&self, target: &str, max_bytes: usize) -> Result<Bytes, Error> {
+    async fn exchange(&self, target: &str, max_bytes: usize) -> Result<Answer, Error> {
         let stream = connect(&self.socket, self.trust).await?;
         let broken =
             |error: hyper::Error| Error::Failed(format!("GET {target} failed: {}", root_cause(&error)));
@@ -97,8 +119,9 @@ impl Client {
                     return Err(Error::Failed(format!("GET {target} was answered with status {status}")));
                 }
             }
-            match Limited::new(answer.into_body(), max_bytes).collect().await {
-                Ok(body) => Ok(body.to_bytes()),
+            let (parts, body) = answer.into_parts();
+            match Limited::new(body, max_bytes).collect().await {
+                Ok(body) => Ok(Answer { headers: parts.headers, body: body.to_bytes() }),
                 Err(error) if error.is::<LengthLimitError>() => {
                     Err(Error::Failed(format!("the answer to GET {target} is longer than {max_bytes} bytes")))
                 }

@@ -1,8 +1,10 @@
 //! Podman's API (libpod's, not Docker's): what Podman itself says, within limits that hold whatever answers.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use hyper::HeaderMap;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::task::JoinSet;
@@ -11,11 +13,12 @@ use super::inspect::{Container, Pod};
 use super::record::Contents;
 use crate::source::Context;
 use crate::source::http::{Client, Error};
-use crate::source::oci::spec::null_as_default;
 use crate::state::cgroup::is_id;
 
 /// The version of the API that Podman 4 and 5 both speak.
 const API: &str = "/v4.0.0/libpod";
+/// What every answer of Podman's has, and no other's: its version.
+const VERSION_HEADER: &str = "libpod-api-version";
 /// The longest list.
 const MAX_LIST_BYTES: usize = 64 << 20;
 /// The longest answer about one thing.
@@ -28,45 +31,16 @@ const CONCURRENCY: usize = 8;
 /// What a Podman said.
 #[derive(Debug, Default)]
 pub struct Answer {
-    /// Its version and cgroup manager, for a reader.
-    pub description: String,
-    /// Its storage root, as the host names it.
-    pub root: String,
+    /// Its version.
+    pub version: String,
+    /// Its storage root, as the host names it; its containers tell, so that it is known only where one was described.
+    pub root: Option<PathBuf>,
     /// Its containers and pods.
     pub contents: Contents,
     /// The ids of containers that it listed and did not describe, and why.
     pub missing: Vec<(String, String)>,
     /// The same of pods.
     pub missing_pods: Vec<(String, String)>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Info {
-    host: Host,
-    store: Store,
-    version: Version,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct Host {
-    #[serde(deserialize_with = "null_as_default")]
-    cgroup_manager: String,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct Store {
-    #[serde(deserialize_with = "null_as_default")]
-    graph_root: String,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
-struct Version {
-    #[serde(deserialize_with = "null_as_default")]
-    version: String,
 }
 
 #[derive(Deserialize)]
@@ -78,15 +52,17 @@ struct Listed {
 /// Asks a Podman for everything; for at most `max_containers`, the rest is missing.
 ///
 /// # Errors
-/// When it gives no whole and sensible answer about itself, or no list.
+/// When it gives no whole and sensible list, or is no Podman.
 pub async fn ask(client: &Client, context: &Context, max_containers: usize) -> Result<Answer, Error> {
-    let info: Info = get(client, context, &format!("{API}/info"), MAX_ANSWER_BYTES).await?;
-    if info.store.graph_root.is_empty() {
-        return Err(Error::Failed(format!("{} is not Podman's", client.socket().display())));
-    }
+    // Its version is a header, and its storage root in every container: `info` and `version` tell both, but run
+    // conmon, the OCI runtime, the network's helpers and dpkg or rpm for it, a hundred times the work of all the rest.
     let list = format!("{API}/containers/json?all=true");
-    let containers: Option<Vec<Listed>> = get(client, context, &list, MAX_LIST_BYTES).await?;
-    let pods: Option<Vec<Listed>> = get(client, context, &format!("{API}/pods/json"), MAX_LIST_BYTES).await?;
+    let (headers, containers) = get::<Option<Vec<Listed>>>(client, context, &list, MAX_LIST_BYTES).await?;
+    let Some(version) = headers.get(VERSION_HEADER).and_then(|version| version.to_str().ok()) else {
+        return Err(Error::Failed(format!("{} is not Podman's", client.socket().display())));
+    };
+    let pods = format!("{API}/pods/json");
+    let (_, pods) = get::<Option<Vec<Listed>>>(client, context, &pods, MAX_LIST_BYTES).await?;
     let mut ids: Vec<String> = containers.into_iter().flatten().map(|listed| listed.id).collect();
     let mut pod_ids: Vec<String> = pods.into_iter().flatten().map(|listed| listed.id).collect();
     let beyond = ids.split_off(ids.len().min(max_containers));
@@ -100,8 +76,8 @@ pub async fn ask(client: &Client, context: &Context, max_containers: usize) -> R
         ));
     }
     Ok(Answer {
-        description: format!("Podman {}, {}", info.version.version, info.host.cgroup_manager),
-        root: info.store.graph_root,
+        version: version.to_owned(),
+        root: found.values().find_map(Container::storage_root).map(Path::to_owned),
         contents: Contents {
             containers: found.into_values().map(Container::into_record).collect(),
             pods: found_pods.into_values().map(Pod::into_record).collect(),
@@ -174,9 +150,9 @@ async fn get<T: DeserializeOwned>(
     context: &Context,
     target: &str,
     max_bytes: usize,
-) -> Result<T, Error> {
-    match client.get(target, max_bytes, context.time_left(REQUEST_TIME)).await {
-        Ok(body) => parse(&format!("the answer to GET {target}"), &body),
+) -> Result<(HeaderMap, T), Error> {
+    match client.get_with_headers(target, max_bytes, context.time_left(REQUEST_TIME)).await {
+        Ok(answer) => Ok((answer.headers, parse(&format!("the answer to GET {target}"), &answer.body)?)),
         // Not for this: whoever answers here does not speak Podman's API.
         Err(Error::NotFound(why)) => Err(Error::Failed(why)),
         Err(error) => Err(error),

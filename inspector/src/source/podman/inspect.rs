@@ -1,6 +1,7 @@
 //! What Podman's API answers about containers and pods. There is no field for an environment: those hold secrets.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -34,6 +35,8 @@ pub struct Container {
     #[serde(deserialize_with = "null_as_default")]
     mounts: Vec<MountPoint>,
     is_infra: bool,
+    #[serde(deserialize_with = "null_as_default")]
+    static_dir: String,
     #[serde(deserialize_with = "null_as_default")]
     host_config: HostConfig,
     #[serde(deserialize_with = "null_as_default")]
@@ -94,6 +97,13 @@ struct MountPoint {
 }
 
 impl Container {
+    /// The storage root that it is in, by its folder there: `ROOT/DRIVER-containers/ID/userdata`.
+    #[must_use]
+    pub fn storage_root(&self) -> Option<&Path> {
+        let own = Path::new(&self.static_dir).parent().filter(|own| own.ends_with(&self.id))?;
+        own.parent()?.parent().filter(|root| root.is_absolute())
+    }
+
     /// What it comes to.
     #[must_use]
     pub fn into_record(self) -> Record {

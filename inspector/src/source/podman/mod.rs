@@ -50,8 +50,13 @@ pub async fn collect(context: &Context, scan: &TaskScan) -> RuntimeFacts {
         match collection.ask(socket, endpoints.named).await {
             Ok((answer, uid)) => {
                 // A user's storage root is not to be read as root.
-                if uid.is_none() {
-                    answered.insert(collection.disk.real_path(PathBuf::from(&answer.root)));
+                match &answer.root {
+                    Some(root) if uid.is_none() => {
+                        _ = answered.insert(collection.disk.real_path(root.clone()))
+                    }
+                    // Only the disk can tell what it would not.
+                    None if uid.is_none() && !answer.missing.is_empty() => unanswered = true,
+                    _ => {}
                 }
                 collection.add_answer(socket, answer, uid);
             }
@@ -117,19 +122,17 @@ impl Collection<'_> {
 
     /// Adds what a Podman answered; of root's, from disk what it left out.
     fn add_answer(&mut self, socket: &Path, answer: Answer, uid: Option<u32>) {
-        let Answer { description, root, mut contents, missing, missing_pods } = answer;
+        let Answer { version, root, mut contents, missing, missing_pods } = answer;
         let endpoint = socket.display().to_string();
-        let mut lost = Vec::new();
-        if uid.is_none() {
-            lost = self.fill_in(Path::new(&root), &mut contents, missing);
-        } else {
-            lost.extend(missing);
-        }
+        let lost = match root {
+            Some(root) if uid.is_none() => self.fill_in(root, &mut contents, missing),
+            _ => missing,
+        };
         let incomplete = lost.len() + missing_pods.len();
         let lost = lost.into_iter().map(|(id, why)| Gap::deciding(format!("container {id}"), why));
         let lost_pods = missing_pods.into_iter().map(|(id, why)| Gap::deciding(format!("pod {id}"), why));
         self.facts.gaps.extend(lost.chain(lost_pods));
-        let mut detail = format!("{description}, {} containers", contents.containers.len());
+        let mut detail = format!("Podman {version}, {} containers", contents.containers.len());
         if incomplete > 0 {
             detail.push_str(&format!("; {incomplete} more not described"));
         }
@@ -142,12 +145,12 @@ impl Collection<'_> {
     /// namespace (4.3 calls it shareable); and the containers that it would not describe. Returns what is still missing.
     fn fill_in(
         &self,
-        root: &Path,
+        root: PathBuf,
         contents: &mut Contents,
         missing: Vec<(String, String)>,
     ) -> Vec<(String, String)> {
         // What is unreadable there is told by the API, but for the details above.
-        let Ok(Some(state)) = self.disk.state(&self.disk.real_path(root.to_owned()), &mut Vec::new()) else {
+        let Ok(Some(state)) = self.disk.state(&self.disk.real_path(root), &mut Vec::new()) else {
             return missing;
         };
         let mut on_disk = state.contents.containers;

@@ -107,6 +107,7 @@ fn the_api_says_the_same_in_words() {
         "State": { "Status": "running", "Pid": 42, "ExitCode": 0, "StartedAt": "2026-11-24T02:30:20Z",
             "FinishedAt": "0001-01-01T00:00:00Z" },
         "ImageName": "localhost/bb:latest", "Pod": POD, "OCIRuntime": "crun", "IsInfra": false,
+        "StaticDir": format!("/store/overlay-containers/{APP}/userdata"),
         "Config": { "Env": ["PASSWORD=hunter2"] },
         "Mounts": [
             { "Type": "volume", "Source": "/volumes/v/_data", "Destination": "/data", "RW": true },
@@ -115,7 +116,9 @@ fn the_api_says_the_same_in_words() {
         "HostConfig": { "NetworkMode": format!("container:{INFRA}"), "IpcMode": "shareable", "PidMode": "private",
             "UTSMode": "host", "UsernsMode": "", "CgroupMode": "ns:/proc/1/ns/cgroup" },
     });
-    let record = serde_json::from_value::<inspect::Container>(inspected).unwrap().into_record();
+    let inspected: inspect::Container = serde_json::from_value(inspected).unwrap();
+    assert_eq!(inspected.storage_root(), Some(Path::new("/store")));
+    let record = inspected.into_record();
     assert_eq!(record.command, ["sleep", "9"]);
     assert_eq!((record.finished_at, record.mounts.len()), (None, 1));
     let expected = BTreeMap::from([
@@ -130,6 +133,21 @@ fn the_api_says_the_same_in_words() {
     ]);
     assert_eq!(record.modes, expected);
     assert!(!format!("{record:?}").contains("hunter2"));
+}
+
+#[test]
+fn only_a_containers_own_folder_tells_its_storage_root() {
+    for strange in [
+        "",
+        "/userdata",
+        "userdata",
+        "/store/overlay-containers/another/userdata",
+        &format!("c/{APP}/userdata"),
+    ] {
+        let inspected = json!({ "Id": APP, "StaticDir": strange });
+        let inspected: inspect::Container = serde_json::from_value(inspected).unwrap();
+        assert_eq!(inspected.storage_root(), None, "{strange}");
+    }
 }
 
 #[test]

@@ -130,12 +130,12 @@ async fn ask(context: &Context, uid: u32) -> Option<Result<Answer, Error>> {
 }
 
 fn add_answer(context: &Context, answer: Answer, socket: &str, uid: u32, facts: &mut RuntimeFacts) {
-    let Answer { description, contents, missing, missing_pods, .. } = answer;
+    let Answer { version, contents, missing, missing_pods, .. } = answer;
     let incomplete = missing.len() + missing_pods.len();
     let lost = missing.into_iter().map(|(id, why)| Gap::deciding(format!("container {id}"), why));
     let lost_pods = missing_pods.into_iter().map(|(id, why)| Gap::deciding(format!("pod {id}"), why));
     facts.gaps.extend(lost.chain(lost_pods));
-    let detail = format!("{description}, {} containers of uid {uid}", contents.containers.len());
+    let detail = format!("Podman {version}, {} containers of uid {uid}", contents.containers.len());
     let mut said = RuntimeFacts { pods: declared::pods(&contents), ..RuntimeFacts::default() };
     for record in contents.containers {
         // No path of a user's choosing is followed.
