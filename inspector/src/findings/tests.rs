@@ -165,6 +165,11 @@ fn who_is_no_foreign_process() {
     world.seen.node.boottime_ns = 304_500_000_000;
     world.seen.reader.pid = 305;
     assert_eq!(of(&judge(&mut world), "PNS006"), Vec::<&Finding>::new());
+    // Nor is it older because the runtimes took their time to answer after it was read.
+    (world.seen.node.boottime_ns, world.seen.node.tasks_boottime_ns) =
+        (309_500_000_000, Some(304_500_000_000));
+    assert_eq!(of(&judge(&mut world), "PNS006"), Vec::<&Finding>::new());
+    world.seen.node.tasks_boottime_ns = None;
     // A name alone does not do it: its parent is a shell.
     world.process(400, "bash");
     world.process(401, "runc").with(200, &[Kind::Net]).child_of(400);

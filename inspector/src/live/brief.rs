@@ -56,7 +56,7 @@ impl Briefs {
         let begun = known?;
         let is_known = last.task(event.tgid).is_some_and(|it| it.start_boottime_ns == start_boottime_ns);
         // Word of what was before the last moment comes late: of who was in that, and was told of.
-        let is_late = begun.boottime_ns < last.observation().node.boottime_ns;
+        let is_late = begun.boottime_ns < last.observation().node.tasks_as_of_ns();
         if is_known || is_late || !begun.made {
             return None;
         }

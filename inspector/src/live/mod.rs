@@ -307,6 +307,8 @@ impl Engine {
         let Noted { origins, made, flashes: mut out } = self.note(events);
         let is_news = |it: &&KernelEvent| it.kind == EventKind::Exit || it.boottime_ns >= seen_ns;
         patch::patch(&mut observation, events.iter().filter(is_news), &self.paths);
+        // Its tasks are as of what was told last, no longer as of when they were read.
+        observation.node.tasks_boottime_ns = None;
         declare(&mut observation);
         observation.history = self.lineage.history(self.by, self.losses.all);
         let mut census = Census::of(&observation);

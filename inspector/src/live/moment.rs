@@ -48,7 +48,7 @@ impl Moment {
             observation.tasks.iter().map(|task| task.start_boottime_ns).max().unwrap_or_default();
         // What processes do is judged by their age, too.
         let is_settled = observation.behaviours.is_empty()
-            && youngest_ns.saturating_add(SETTLED_NS) <= observation.node.boottime_ns;
+            && youngest_ns.saturating_add(SETTLED_NS) <= observation.node.tasks_as_of_ns();
         Self { observation, snapshot, judged, inits, is_settled }
     }
 

@@ -74,7 +74,7 @@ impl Visits {
 
     /// After a look: of those that live and are old enough, the rule has judged; of those that are gone unseen nothing is known.
     pub(super) fn settle(&mut self, moment: &Moment) {
-        let now_ns = moment.observation().node.boottime_ns;
+        let now_ns = moment.observation().node.tasks_as_of_ns();
         self.0
             .retain(|key, _| moment.process(*key).is_some_and(|it| it.start_boottime_ns + YOUNG_NS > now_ns));
     }

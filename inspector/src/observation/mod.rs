@@ -111,6 +111,10 @@ pub struct Node {
     pub booted_at: Option<jiff::Timestamp>,
     /// Time since boot at the observation, suspend included (`CLOCK_BOOTTIME`), in nanoseconds.
     pub boottime_ns: u64,
+    /// Time since boot when the reading of the tasks began, where they are as of then: asking everything else for what it
+    /// knows of them may take seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tasks_boottime_ns: Option<u64>,
     /// Clock ticks a second (`sysconf(_SC_CLK_TCK)`): the unit of start times in `/proc/PID/stat`.
     pub ticks_per_second: u64,
     /// Distinguishes boots of one machine (`/proc/sys/kernel/random/boot_id`).
@@ -138,6 +142,12 @@ impl Node {
     pub fn time_at(&self, boottime_ns: u64) -> Option<jiff::Timestamp> {
         let later = i64::try_from(i128::from(boottime_ns) - i128::from(self.boottime_ns)).ok()?;
         self.time?.checked_add(jiff::SignedDuration::from_nanos(later)).ok()
+    }
+
+    /// As of when the tasks are at least, in nanoseconds since boot.
+    #[must_use]
+    pub fn tasks_as_of_ns(&self) -> u64 {
+        self.tasks_boottime_ns.unwrap_or(self.boottime_ns)
     }
 
     fn tick_ns(&self) -> u64 {

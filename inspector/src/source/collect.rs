@@ -85,7 +85,7 @@ pub(super) async fn collect_by(
 
 /// One look: runtimes first named by what the tasks show, tasks and pins around them.
 async fn look(context: &Context, tasks: &mut TasksReader<'_>) -> Result<Observation, CollectError> {
-    let start = Instant::now();
+    let (start, tasks_boottime_ns) = (Instant::now(), node::boottime_ns());
     let (source, scan, declined) = tasks(context)?;
     log::info!(
         "{} tasks read by {source:?} in {:.1} ms",
@@ -120,7 +120,7 @@ async fn look(context: &Context, tasks: &mut TasksReader<'_>) -> Result<Observat
         declined.into_iter().chain(unknown_host).chain(facts.gaps).chain(mounts.gaps).chain(held.gaps),
     );
     Ok(Observation {
-        node: node::read(context),
+        node: node::read(context, tasks_boottime_ns),
         source,
         reader,
         host,

@@ -6,8 +6,8 @@ use rustix::time::ClockId;
 use crate::observation::{Gap, HostNamespaces, Kind, Node, Reader, Task, Tasks};
 use crate::source::Context;
 
-/// Reads the node's name, kernel and clocks.
-pub fn read(context: &Context) -> Node {
+/// Reads the node's name, kernel and clocks; of tasks whose reading began at `tasks_boottime_ns`.
+pub fn read(context: &Context, tasks_boottime_ns: u64) -> Node {
     let names = rustix::system::uname();
     let (booted_at, boottime_ns) = boot();
     Node {
@@ -16,6 +16,7 @@ pub fn read(context: &Context) -> Node {
         time: Some(Timestamp::now()),
         booted_at,
         boottime_ns,
+        tasks_boottime_ns: Some(tasks_boottime_ns),
         ticks_per_second: rustix::param::clock_ticks_per_second(),
         boot_id: std::fs::read_to_string(context.host("/proc/sys/kernel/random/boot_id"))
             .unwrap_or_default()

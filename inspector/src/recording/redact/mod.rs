@@ -96,13 +96,15 @@ impl Redactor {
     }
 
     fn node(&self, node: Node) -> Node {
-        let Node { name, kernel, time, booted_at, boottime_ns, ticks_per_second, boot_id } = node;
+        let Node { name, kernel, time, booted_at, boottime_ns, tasks_boottime_ns, ticks_per_second, boot_id } =
+            node;
         Node {
             name: self.words.name(&name),
             kernel: self.words.release(&kernel),
             time,
             booted_at,
             boottime_ns,
+            tasks_boottime_ns,
             ticks_per_second,
             boot_id: self.words.name(&boot_id),
         }

@@ -20,7 +20,7 @@ const SELDOM: Duration = Duration::from_secs(5);
 
 /// The same where the kernel tells what happens: then the readings only make sure.
 const SURE: Duration = Duration::from_millis(500);
-const SURE_AT_MOST: Duration = Duration::from_secs(60);
+const SURE_AT_MOST: Duration = Duration::from_secs(5 * 60);
 
 /// So many times as long as a reading took is waited before the next: 0.2 % of a processor where it only makes sure, 5 % where
 /// nothing else tells.
@@ -34,7 +34,7 @@ const LOOKS_SHARE: u32 = 9;
 /// Everything is looked at anew after so long, even where no task tells of a change: pins, volumes, descriptors. Where that
 /// costs much it is waited for longer, by the share above, up to a limit.
 const EVERYTHING: Duration = Duration::from_secs(10);
-const EVERYTHING_AT_MOST: Duration = Duration::from_secs(120);
+const EVERYTHING_AT_MOST: Duration = Duration::from_secs(10 * 60);
 
 /// How long runtimes may need to take note of what the kernel shows already, and how often they are asked meanwhile.
 const SETTLING: Duration = Duration::from_millis(100);
@@ -239,9 +239,8 @@ impl Eye {
     async fn look_once(&mut self) -> Result<Look, CollectError> {
         let began = processor_time();
         let context = Context::new(self.options.clone());
-        let (mut seen, mut since_boottime_ns) = (self.seen, 0);
+        let mut seen = self.seen;
         let mut read = |context: &Context| {
-            since_boottime_ns = node::boottime_ns();
             let read = self.read(context)?;
             seen = fingerprint(&read.1);
             Ok(read)
@@ -251,7 +250,7 @@ impl Eye {
         self.cost = processor_time().saturating_sub(began);
         let mut observation = observation?;
         observation.gaps.extend(lock(&self.hearing).gaps.iter().cloned());
-        Ok(Look { observation, since_boottime_ns })
+        Ok(Look { since_boottime_ns: observation.node.tasks_as_of_ns(), observation })
     }
 
     fn read(&mut self, context: &Context) -> Result<(TaskSource, TaskScan, Option<Gap>), CollectError> {

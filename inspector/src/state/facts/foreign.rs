@@ -90,7 +90,7 @@ pub(super) fn find(model: &Model<'_>, pod_of: &HashMap<UnitId, String>) -> (Vec<
             continue;
         }
         let places = in_pods(task);
-        if places.is_empty() || is_young(task, observation.node.boottime_ns) {
+        if places.is_empty() || is_young(task, observation.node.tasks_as_of_ns()) {
             continue;
         }
         let leader = observation.leader(task.tgid);
