@@ -12,7 +12,7 @@ use crate::support::world::{Container, Scenario, World};
 
 trials![
     nginx_owns_what_busybox_joins,
-    stopping_the_owner_kills_the_joiner,
+    stopping_nginx_kills_the_joiner,
     pause_owns_and_outlives_nginx,
     a_joiner_outlives_the_owner_of_its_network,
     a_chain_is_one_pod_of_the_first,
@@ -178,7 +178,7 @@ fn the_table_says_so(world: &World, nginx: &Container) {
     }
 }
 
-fn stopping_the_owner_kills_the_joiner(world: &'static World) {
+fn stopping_nginx_kills_the_joiner(world: &'static World) {
     let s = Scenario::new(world, "2");
     // Where no socket helps, a living container of the same daemon leads to the files of the dead ones.
     let _neighbour = s.run("neighbour", &[], "busybox", &IDLE);

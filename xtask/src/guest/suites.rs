@@ -22,9 +22,9 @@ const SUITES: [(&str, &str, &str); 9] = [
     // … Podman 5 with crun, its state in SQLite, …
     ("podman", "node", "podman::"),
     // … and pods of containerd's, made as a kubelet with systemd's cgroup driver makes them.
-    ("cri", "cri", "sharing::a_"),
-    // The article's experiments, in a Docker of the tests' own.
-    ("experiments", "docker", "experiments::"),
+    ("cri", "cri", "pauses"),
+    // The article's own experiments, in a Docker of the tests' own.
+    ("experiments", "docker", "nginx"),
     // What the kernel tells, by fentry, too: setns, unshare and every flag of clone3; …
     ("events", "bpf_events", "namespaces::"),
     // … and what is made of it.
