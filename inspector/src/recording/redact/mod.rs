@@ -28,6 +28,14 @@ pub struct Redactor {
     words: Words,
 }
 
+/// What every answer from a redacted recording says: nobody is to look for these names on the node.
+fn pseudonyms() -> Gap {
+    Gap::detail(
+        "names, ids, images, paths and addresses",
+        "the recording is redacted: pseudonyms stand for them",
+    )
+}
+
 impl Redactor {
     /// By a random key of its own.
     ///
@@ -90,7 +98,7 @@ impl Redactor {
             pins: pins.into_iter().map(|it| self.pin(it)).collect(),
             handles: handles.into_iter().map(|it| self.handle(it)).collect(),
             runtimes: runtimes.into_iter().map(|it| self.runtime(it)).collect(),
-            gaps: gaps.into_iter().map(|it| self.gap(it)).collect(),
+            gaps: gaps.into_iter().map(|it| self.gap(it)).chain([pseudonyms()]).collect(),
             history: self.history(history),
         }
     }
