@@ -1,6 +1,6 @@
 //! What a watcher saw of a namespace's making and of its owner, put beside what can be told without.
 
-use crate::observation::{Creation, Kind, ProcessKey};
+use crate::observation::{Creation, Kind, ProcessKey, Task};
 use crate::state::ownership::{Facts, OwnerFound};
 use crate::state::units::UnitId;
 use crate::view::Evidence;
@@ -32,28 +32,36 @@ fn by_creation(
         let init = facts.unit(*unit).and_then(|unit| unit.init);
         init.is_some_and(|init| creation.led_to(key(init.tgid, init.start_boottime_ns, facts)))
     };
-    let seen = || {
-        let process = creation.process.pid;
-        format!("its making was seen: {} ({process}) made it", creation.comm)
-    };
     let declared = told.evidence == Evidence::Declared;
     match everywhere.iter().copied().find(led_to) {
         Some(unit) if told.unit == Some(unit) && told.alive || !declared => {
             let init = facts.unit(unit).and_then(|unit| unit.init);
-            let name = facts.name(unit);
-            let how = match init {
-                Some(init) if init.tgid != creation.process.pid => {
-                    format!("{}, and then process {} ({}), the first of {name}", seen(), init.pid, init.comm)
-                }
-                _ => format!("{} and is the first process of {name}", seen()),
-            };
+            let how = led_to_first(creation, init, facts.name(unit));
             OwnerFound::living(unit, facts.units, Evidence::Observed, how)
         }
         // A declaration and a making that was seen: together they tell.
-        _ if declared => {
-            OwnerFound { why: format!("{}; {}", told.why, seen()), evidence: Evidence::Observed, ..told }
-        }
+        _ if declared => OwnerFound {
+            why: format!("{}; {}", told.why, making(creation)),
+            evidence: Evidence::Observed,
+            ..told
+        },
         _ => told,
+    }
+}
+
+/// Who made a namespace, in words.
+pub(super) fn making(creation: &Creation) -> String {
+    format!("its making was seen: {} ({}) made it", creation.comm, creation.process.pid)
+}
+
+/// That its making led to the first process of a container, in words.
+pub(super) fn led_to_first(creation: &Creation, init: Option<&Task>, name: &str) -> String {
+    let making = making(creation);
+    match init {
+        Some(init) if init.tgid != creation.process.pid => {
+            format!("{making}, and then process {} ({}), the first of {name}", init.pid, init.comm)
+        }
+        _ => format!("{making} and is the first process of {name}"),
     }
 }
 

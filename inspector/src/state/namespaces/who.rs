@@ -5,10 +5,10 @@ use std::mem;
 
 use super::grouped::Grouped;
 use super::{Namespace, Position};
-use crate::observation::{Declaration, Gap, Inodes, Kind, Observation, Origin};
+use crate::observation::{Declaration, Gap, Inodes, Kind, Observation, Origin, ProcessKey, Task};
 use crate::state::hash::NumberMap;
 use crate::state::units::{Unit, Units};
-use crate::state::{Model, class, pods};
+use crate::state::{Model, class, pods, witnessed};
 use crate::view::{Class, ClassEvidence, Evidence, Owner};
 
 /// A living container, or the topmost process of an unmanaged group.
@@ -22,6 +22,8 @@ pub struct Member {
     pub managed: bool,
     /// The number of its pod.
     pub(super) pod: u32,
+    /// The number of its unit.
+    unit: usize,
     init_pid: u32,
     /// Of its init.
     namespaces: Inodes,
@@ -54,7 +56,7 @@ pub(super) struct Who {
     pub in_namespace: Grouped<u32>,
     /// Pods by namespace: those of its members, and those that list it for another reason (a sandbox's pin).
     pub pods_in: Grouped<u32>,
-    /// What pods say of the owners of their namespaces.
+    /// What pods say of the owners of their namespaces, and who watched of those that one container alone is in.
     owners: NumberMap<u32, Owner>,
     /// What could not be made out.
     pub gaps: Vec<Gap>,
@@ -66,7 +68,7 @@ impl Who {
         namespaces: usize,
         position: impl Fn(Kind, u32) -> Option<Position>,
     ) -> Self {
-        let position = |kind, inode| position(kind, inode).and_then(|at| u32::try_from(at).ok());
+        let position = &|kind, inode| position(kind, inode).and_then(|at| u32::try_from(at).ok());
         let mut model = Model::of(observation);
         let behaviours = class::behaviours(observation);
         let mut who = Self::default();
@@ -111,6 +113,7 @@ impl Who {
         in_order(&mut pods_in);
         who.in_namespace = Grouped::of(namespaces, &in_namespace);
         who.pods_in = Grouped::of(namespaces, &pods_in);
+        who.add_seen(observation, &units.list, position);
         who.gaps = pods::opaque(&units);
         who.gaps.extend(units.doubts);
         who
@@ -140,9 +143,50 @@ impl Who {
                 *slot = Some(number);
             }
             let pod = pods.get(at).and_then(|pod| rank.get(*pod as usize)).copied();
-            self.members.push(member(unit, pod.unwrap_or(u32::MAX)));
+            self.members.push(member(at, unit, pod.unwrap_or(u32::MAX)));
         }
         numbers
+    }
+
+    /// Adds the owners of namespaces whose making was seen, and that no pod lists.
+    fn add_seen(
+        &mut self,
+        observation: &Observation,
+        units: &[Unit<'_>],
+        position: impl Fn(Kind, u32) -> Option<u32>,
+    ) {
+        for creation in &observation.history.creations {
+            let (kind, inode) = (creation.kind, creation.inode);
+            let Some(at) = position(kind, inode).filter(|at| !self.owners.contains_key(at)) else { continue };
+            let Ok(member) = self.only_member(at as usize, kind, inode) else { continue };
+            let init = units.get(member.unit).and_then(|unit| unit.init);
+            let led_to = |init: &Task| {
+                let start_ticks = observation.node.ticks(init.start_boottime_ns);
+                creation.led_to(ProcessKey { pid: init.tgid, start_ticks })
+            };
+            let why = if init.is_some_and(led_to) {
+                witnessed::led_to_first(creation, init, &member.name)
+            } else if member.own.contains(&kind) {
+                format!("{} declares it as made for itself; {}", member.name, witnessed::making(creation))
+            } else {
+                continue;
+            };
+            let owner = member.owns(Evidence::Observed, &why);
+            self.owners.insert(at, owner);
+        }
+    }
+
+    /// The only container whose first process is in a namespace; else why there is none.
+    fn only_member(&self, at: usize, kind: Kind, inode: u32) -> Result<&Member, &'static str> {
+        let members = self.in_namespace.get(at).iter();
+        let mut inits = members
+            .filter_map(|member| self.members.get(*member as usize))
+            .filter(|member| member.namespaces.get(kind) == Some(inode));
+        match (inits.next(), inits.next()) {
+            (Some(member), None) => Ok(member),
+            (Some(_), Some(_)) => Err("several containers are in it, and no pod says whose it is"),
+            (None, _) => Err("no container's init is in it"),
+        }
     }
 
     /// Whom a namespace was made for.
@@ -157,30 +201,23 @@ impl Who {
             Some(false) => {}
         }
         let (kind, inode) = (namespace.kind(), namespace.inode());
-        let mut inits = self
-            .in_namespace
-            .get(namespace.position())
-            .iter()
-            .filter_map(|member| self.members.get(*member as usize))
-            .filter(|member| member.namespaces.get(kind) == Some(inode));
-        match (inits.next(), inits.next()) {
-            (Some(member), None) => Cow::Owned(member.owns(kind)),
-            (Some(_), Some(_)) => {
-                Cow::Owned(nobody("several containers are in it, and no pod says whose it is"))
+        Cow::Owned(match self.only_member(namespace.position(), kind, inode) {
+            Ok(member) if member.own.contains(&kind) => {
+                let why = [member.name.as_str(), " declares it as made for itself"].concat();
+                member.owns(Evidence::Declared, &why)
             }
-            (None, _) => Cow::Owned(nobody("no container's init is in it")),
-        }
+            Ok(member) => {
+                let why = [member.name.as_str(), " is the only container in it"].concat();
+                member.owns(Evidence::Inferred, &why)
+            }
+            Err(why) => nobody(why),
+        })
     }
 }
 
 impl Member {
     /// As the only container in a namespace of its.
-    fn owns(&self, kind: Kind) -> Owner {
-        let (evidence, whose) = if self.own.contains(&kind) {
-            (Evidence::Declared, " declares it as made for itself; ")
-        } else {
-            (Evidence::Inferred, " is the only container in it; ")
-        };
+    fn owns(&self, evidence: Evidence, whose: &str) -> Owner {
         let (class, class_evidence, what) = match &self.infra_mark {
             Some(mark) => (Class::Pause, ClassEvidence::Marked, mark.as_str()),
             None => (Class::Application, ClassEvidence::Behaviour, "no other container joins it"),
@@ -192,12 +229,12 @@ impl Member {
             class,
             evidence,
             class_evidence,
-            why: [self.name.as_str(), whose, class.name(), ": ", what].concat(),
+            why: [whose, "; ", class.name(), ": ", what].concat(),
         }
     }
 }
 
-fn member(unit: &Unit<'_>, pod: u32) -> Member {
+fn member(at: usize, unit: &Unit<'_>, pod: u32) -> Member {
     let own =
         |declaration: &Declaration| matches!(declaration, Declaration::Private | Declaration::Shareable);
     let declared = unit.declared;
@@ -206,6 +243,7 @@ fn member(unit: &Unit<'_>, pod: u32) -> Member {
         name: unit.name.clone(),
         managed: unit.runtime.is_some(),
         pod,
+        unit: at,
         init_pid: unit.init.map_or(0, |init| init.pid),
         namespaces: unit.namespaces,
         own: declared

@@ -1,7 +1,9 @@
 //! One test for each sentence of the contract about `inspector namespaces`.
 
 use super::world::{World, host, id};
-use crate::observation::{Handle, Infra, Kind, NamespaceFact, Observation, Pin, SandboxNamespace, Task, Via};
+use crate::observation::{
+    Creation, Handle, Infra, Kind, NamespaceFact, Observation, Pin, ProcessKey, SandboxNamespace, Task, Via,
+};
 use crate::state::namespaces::{Above, Namespaces};
 use crate::view::{Class, ClassEvidence, Evidence, HolderType, NamespaceRow};
 
@@ -298,4 +300,37 @@ fn those_of_a_process_are_its_own_and_its_childrens() {
     assert_eq!(positions.len(), 9);
     assert!(positions.contains(&all.position(Kind::Pid, 80).unwrap()));
     assert_eq!(all.of_task(4711), None);
+}
+
+#[test]
+fn of_a_namespace_that_one_container_is_in_who_watched_knows_the_maker() {
+    let mut world = World::new();
+    world.docker("web", 20);
+    let inodes = [Kind::Uts, Kind::Ipc, Kind::Net].map(|kind| world.inode(20, kind));
+    let creation = |kind, inode, pid, made: &[u32]| Creation {
+        kind,
+        inode,
+        boottime_ns: 1,
+        process: ProcessKey { pid, start_ticks: 100 * u64::from(pid) },
+        comm: "runc:[1:CHILD]".to_owned(),
+        made: made.iter().map(|pid| ProcessKey { pid: *pid, start_ticks: 100 * u64::from(*pid) }).collect(),
+    };
+    // Of one it is seen that its maker made the container, of one it is not; of the third nothing was seen.
+    world.seen.history.creations =
+        vec![creation(Kind::Uts, inodes[0], 15, &[20]), creation(Kind::Ipc, inodes[1], 16, &[17])];
+    let made = |pid: u32| format!("its making was seen: runc:[1:CHILD] ({pid}) made it");
+    let expected = [
+        (Evidence::Observed, format!("{}, and then process 20 (web), the first of web; ", made(15))),
+        (Evidence::Observed, format!("web declares it as made for itself; {}; ", made(16))),
+        (Evidence::Declared, "web declares it as made for itself; ".to_owned()),
+    ];
+    for ((kind, inode), (evidence, why)) in
+        [Kind::Uts, Kind::Ipc, Kind::Net].into_iter().zip(inodes).zip(expected)
+    {
+        row(&world.seen, kind, inode, |row| {
+            assert_eq!((row.owner.container.as_deref(), row.owner.pid), (Some(id("web").as_str()), 20));
+            assert_eq!(row.owner.evidence, evidence, "{kind}");
+            assert_eq!(row.owner.why, why + "application: no other container joins it");
+        });
+    }
 }
