@@ -50,12 +50,12 @@ pub async fn collect(context: &Context, scan: &TaskScan) -> RuntimeFacts {
         match collection.ask(socket, endpoints.named).await {
             Ok((answer, uid)) => {
                 // A user's storage root is not to be read as root.
-                match &answer.root {
-                    Some(root) if uid.is_none() => {
-                        _ = answered.insert(collection.disk.real_path(root.clone()))
+                match (&answer.root, uid) {
+                    (Some(root), None) => {
+                        answered.insert(collection.disk.real_path(root.clone()));
                     }
                     // Only the disk can tell what it would not.
-                    None if uid.is_none() && !answer.missing.is_empty() => unanswered = true,
+                    (None, None) => unanswered |= !answer.missing.is_empty(),
                     _ => {}
                 }
                 collection.add_answer(socket, answer, uid);
