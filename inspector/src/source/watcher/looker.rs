@@ -40,7 +40,8 @@ const EVERYTHING_AT_MOST: Duration = Duration::from_secs(10 * 60);
 const SETTLING: Duration = Duration::from_millis(100);
 const SETTLES: u32 = 15;
 
-/// After a change comes another look: what is younger than a second is spared by a rule (a runtime's own helpers).
+/// After a change comes another look, within the share above: what is younger than a second is spared by a rule (a runtime's
+/// own helpers).
 const SECOND_LOOK: Duration = Duration::from_millis(1200);
 
 /// Whether, and how, all tasks are read.
@@ -99,7 +100,7 @@ impl Looker {
                 {
                     return;
                 }
-                match asked.recv_timeout(eye.interval) {
+                match asked.recv_timeout(eye.pause()) {
                     Ok(()) => wanted = true,
                     Err(RecvTimeoutError::Timeout) => {}
                     Err(RecvTimeoutError::Disconnected) => return,
@@ -185,12 +186,18 @@ struct Eye {
 }
 
 impl Eye {
+    /// How long nothing is read, unless somebody asks: on a large node a second look is not to wait for the next reading.
+    fn pause(&self) -> Duration {
+        let again = self.again.map(|at| at.saturating_duration_since(Instant::now()));
+        again.map_or(self.interval, |again| again.min(self.interval))
+    }
+
     /// Reads the tasks, and everything else if that is wanted, they have changed or it is time to.
     async fn look_if_due(&mut self, wanted: bool) -> Result<Option<Look>, CollectError> {
         let result = self.try_look(wanted).await;
         if result.is_err() {
             // Whatever was missed is looked for as soon as looking works again.
-            self.again = Some(Instant::now());
+            self.again = Some(Instant::now() + SURE);
             self.interval = SURE;
         }
         result
@@ -216,8 +223,9 @@ impl Eye {
         if !changed && !due {
             return Ok(None);
         }
-        self.again = changed.then(|| now + SECOND_LOOK);
         let look = self.look().await?;
+        // Who began while it lasted is old enough by then, too: nothing else might ask for a look at them.
+        self.again = changed.then(|| Instant::now() + SECOND_LOOK.max(self.cost * LOOKS_SHARE));
         self.interval = self.interval.max(often);
         Ok(Some(look))
     }
