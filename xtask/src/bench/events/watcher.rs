@@ -174,15 +174,21 @@ pub struct Memory {
 
 impl Memory {
     fn of(pid: u32) -> Result<Self> {
-        let value = |file: &str, name: &str| {
+        let read = |file: &str| {
             let path = format!("/proc/{pid}/{file}");
-            let text = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
-            let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-            let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
-            number.with_context(|| format!("{path} says no {name}"))
+            fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))
         };
-        let (rss, pss) = (value("smaps_rollup", "Rss")?, value("smaps_rollup", "Pss")?);
-        Ok(Self { rss, pss, peak: value("status", "VmHWM")? })
+        let value = |text: &str, name: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+            let number = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+            number.with_context(|| format!("/proc/{pid} says no {name}"))
+        };
+        // Read once: between two readings it may have grown.
+        let resident = read("smaps_rollup")?;
+        let (rss, pss) = (value(&resident, "Rss")?, value(&resident, "Pss")?);
+        // The kernel keeps this one by approximate counters, which may lag behind what is counted page by page.
+        let peak = value(&read("status")?, "VmHWM")?.max(rss);
+        Ok(Self { rss, pss, peak })
     }
 }
 
