@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed test panics")]
 
+use std::sync::Arc;
+
 use std::path::Path;
 use std::process::Command;
 
@@ -13,7 +15,7 @@ use inspector::state::facts::facts;
 use inspector::state::snapshot;
 use inspector::view::{ExitCause, Pod, Role, State, Verdict};
 
-fn pods(recording: &str) -> Vec<Pod> {
+fn pods(recording: &str) -> Vec<Arc<Pod>> {
     snapshot(&load(recording)).pods
 }
 
@@ -25,7 +27,7 @@ fn load(recording: &str) -> Observation {
 /// Name, verdict, and the containers' names and roles.
 type Summary<'p> = (&'p str, Verdict, Vec<(&'p str, Role)>);
 
-fn summary(pods: &[Pod]) -> Vec<Summary<'_>> {
+fn summary(pods: &[Arc<Pod>]) -> Vec<Summary<'_>> {
     pods.iter()
         .map(|pod| {
             let rows = pod.containers.iter().map(|it| (it.name.as_str(), it.role)).collect();

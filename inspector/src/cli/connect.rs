@@ -29,7 +29,7 @@ pub async fn collect(context: &Context) -> Result<Observation, Failure> {
 /// The pods in an observation.
 #[must_use]
 pub fn pods(observation: &Observation, all: bool) -> PodList {
-    let (snapshot, facts) = state::snapshot_and_facts(observation);
+    let (snapshot, facts) = state::snapshot_and_facts(observation, None);
     let judgement = findings::evaluate(&findings::Node::new(&observation.node.name, &snapshot.pods, &facts));
     view::pod_list(observation, snapshot, judgement.findings, all)
 }
@@ -40,7 +40,7 @@ pub fn pods(observation: &Observation, all: bool) -> PodList {
 /// If the target is unknown or ambiguous.
 pub fn explanation(observation: &Observation, target: &str) -> Result<Explanation, Failure> {
     const SORTS: [&str; 4] = ["pod", "container", "pid", "namespace"];
-    let (snapshot, facts) = state::snapshot_and_facts(observation);
+    let (snapshot, facts) = state::snapshot_and_facts(observation, None);
     let resolved = Target::resolve(target, observation, &snapshot, &SORTS).map_err(Failure::usage)?;
     let target = resolved.narrowed(target);
     let node = findings::Node::new(&observation.node.name, &snapshot.pods, &facts);
@@ -57,7 +57,7 @@ pub fn audit(
     baseline: &audit::Baseline,
     manifests: &Manifests,
 ) -> FindingList {
-    let (snapshot, facts) = state::snapshot_and_facts(observation);
+    let (snapshot, facts) = state::snapshot_and_facts(observation, None);
     let node = findings::Node::new(&observation.node.name, &snapshot.pods, &facts).with_manifests(manifests);
     let judgement = findings::evaluate(&node);
     audit::report(observation, &snapshot, judgement, choice, waivers, baseline)
@@ -66,7 +66,7 @@ pub fn audit(
 /// What the rules say of an earlier observation, to compare with.
 #[must_use]
 pub fn judged(earlier: &Observation, manifests: &Manifests) -> audit::Baseline {
-    let (snapshot, facts) = state::snapshot_and_facts(earlier);
+    let (snapshot, facts) = state::snapshot_and_facts(earlier, None);
     let node = findings::Node::new(&earlier.node.name, &snapshot.pods, &facts).with_manifests(manifests);
     audit::Baseline::judged(earlier, findings::evaluate(&node))
 }

@@ -16,7 +16,7 @@ use crate::observation::{HeardBy, Input};
 use crate::recording::Recording;
 use crate::render::{self, Format, Look};
 use crate::source::{self, CollectError, Listening, Watcher};
-use crate::view::{self, Event};
+use crate::view::{self, Event, ProcessEvent};
 
 /// How often in a row looking may fail before it is given up.
 const PATIENCE: u32 = 10;
@@ -78,6 +78,8 @@ struct Stream<'a> {
     wanted: Wanted,
     /// Lines that are written together.
     lines: Vec<u8>,
+    /// Room for a line.
+    line: String,
     /// Where they go instead, where the whole screen is drawn on.
     stage: Option<Stage>,
 }
@@ -91,7 +93,16 @@ impl<'a> Stream<'a> {
             containers: args.container.clone(),
             kinds: args.kind.clone(),
         };
-        Self { args, settings, look, written: false, wanted, lines: Vec::new(), stage: None }
+        Self {
+            args,
+            settings,
+            look,
+            written: false,
+            wanted,
+            lines: Vec::new(),
+            line: String::new(),
+            stage: None,
+        }
     }
 
     async fn follow(mut self, options: source::Options) -> Result<(), Failure> {
@@ -127,9 +138,14 @@ impl<'a> Stream<'a> {
                 Input::Told(_) => {}
             }
             let looked = matches!(input, Input::Look(_));
-            let events = engine.take(input);
+            let mut goes_on = Ok(true);
+            let events = engine.take_telling(input, |event, moment| {
+                if matches!(goes_on, Ok(true)) {
+                    goes_on = self.tell_process(event, moment);
+                }
+            });
             let news = looked || !events.is_empty();
-            if !self.tell(events, engine.last())? {
+            if !goes_on? || !self.tell(events, engine.last())? {
                 return Ok(());
             }
             if let Some(stage) = self.stage.as_mut().filter(|_| news) {
@@ -174,9 +190,15 @@ impl<'a> Stream<'a> {
             }
         }
         while let Some(input) = replay.next()? {
-            let events = engine.take(input).into_iter();
-            let events = events.filter(|event| from_ns.is_none_or(|from_ns| event.boottime_ns >= from_ns));
-            if !self.tell(events, engine.last())? {
+            let is_told = |boottime_ns| from_ns.is_none_or(|from_ns| boottime_ns >= from_ns);
+            let mut goes_on = Ok(true);
+            let events = engine.take_telling(input, |event, moment| {
+                if matches!(goes_on, Ok(true)) && is_told(event.boottime_ns) {
+                    goes_on = self.tell_process(event, moment);
+                }
+            });
+            let events = events.into_iter().filter(|event| is_told(event.boottime_ns));
+            if !goes_on? || !self.tell(events, engine.last())? {
                 return Ok(());
             }
         }
@@ -197,47 +219,74 @@ impl<'a> Stream<'a> {
     /// Tells what is wanted of what one input brought; false once it is over: what was waited for has happened, or nobody reads
     /// any more. No line waits for the next input.
     fn tell(&mut self, events: impl IntoIterator<Item = Event>, moment: &Moment) -> Result<bool, Failure> {
-        for mut event in events {
-            if !self.wanted.takes(&event) {
-                continue;
-            }
-            let done = self.args.until == Some(event.event_type);
-            if let Some(stage) = &self.stage {
-                let line = done.then(|| render::events::human(&event, &self.look));
-                stage.tell(event, line);
-                if done {
-                    return Ok(false);
-                }
-                continue;
-            }
-            let line = self.add(&mut event, moment);
-            if line.is_err() || done || self.lines.len() >= ENOUGH {
-                let is_read = self.flush()?;
-                line?;
-                if done || !is_read {
-                    return Ok(false);
-                }
+        for event in events {
+            if self.wanted.takes(&event) && !self.tell_one(event, moment)? {
+                return Ok(false);
             }
         }
         self.flush()
     }
 
-    /// Adds a line to those that are written next.
-    fn add(&mut self, event: &mut Event, moment: &Moment) -> Result<(), Failure> {
+    fn tell_one(&mut self, mut event: Event, moment: &Moment) -> Result<bool, Failure> {
+        let done = self.args.until == Some(event.event_type);
+        if let Some(stage) = &self.stage {
+            let line = done.then(|| {
+                self.line.clear();
+                render::events::human(&event, &self.look, &mut self.line);
+                self.line.clone()
+            });
+            stage.tell(event, line);
+            return Ok(!done);
+        }
         if !self.written {
             event.node = Some(Box::new(view::node(moment.observation())));
-            self.written = true;
         }
-        let line = match self.settings.format {
-            Format::Json => render::events::line(event).map_err(|error| {
-                Failure::collect(format!(
+        self.add(
+            done,
+            |lines| render::events::line(&event, lines),
+            |look, line| render::events::human(&event, look, line),
+        )
+    }
+
+    /// Tells of a process, which is wanted. Its line may wait until the rest of its input is told.
+    fn tell_process(&mut self, event: &ProcessEvent<'_>, moment: &Moment) -> Result<bool, Failure> {
+        // The first one is of more parts than others.
+        if self.stage.is_some() || !self.written {
+            return self.tell_one(event.into(), moment);
+        }
+        self.add(
+            self.args.until == Some(event.event_type),
+            |lines| render::events::process_line(event, lines),
+            |look, line| render::events::process_human(event, look, line),
+        )
+    }
+
+    /// Adds a line to those that are written next; false once nothing is to follow.
+    fn add(
+        &mut self,
+        done: bool,
+        json: impl FnOnce(&mut Vec<u8>) -> serde_json::Result<()>,
+        human: impl FnOnce(&Look, &mut String),
+    ) -> Result<bool, Failure> {
+        self.written = true;
+        let start = self.lines.len();
+        if self.settings.format == Format::Json {
+            if let Err(error) = json(&mut self.lines) {
+                self.lines.truncate(start);
+                self.flush()?;
+                return Err(Failure::collect(format!(
                     "could not print an event: {error}; this is a bug, please report it"
-                ))
-            })?,
-            _ => render::events::human(event, &self.look),
-        };
-        self.lines.extend_from_slice(line.as_bytes());
-        Ok(())
+                )));
+            }
+        } else {
+            self.line.clear();
+            human(&self.look, &mut self.line);
+            self.lines.extend_from_slice(self.line.as_bytes());
+        }
+        if done || self.lines.len() >= ENOUGH {
+            return Ok(self.flush()? && !done);
+        }
+        Ok(true)
     }
 
     /// Writes what there is; false once nobody reads any more.

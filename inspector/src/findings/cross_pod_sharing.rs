@@ -64,9 +64,8 @@ fn home<'n>(node: &Node<'n>, kind: Kind, inode: u32, sharers: &Sharers<'n>) -> O
     let declared_own = |(_, container): &&(&'n Pod, &'n Container)| {
         container.declared.get(&kind).is_some_and(|word| word == "private" || word == "shareable")
     };
-    node.pods
-        .iter()
-        .find(|pod| owns(pod))
+    let mut pods = node.pods.iter().map(|pod| &**pod);
+    pods.find(|pod| owns(pod))
         .or_else(|| sharers.iter().find(declared_own).map(|(pod, _)| *pod))
         // Who was there first.
         .or_else(|| sharers.iter().min_by_key(|(_, it)| it.started_at.clone()).map(|(pod, _)| *pod))

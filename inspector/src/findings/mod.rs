@@ -19,6 +19,7 @@ mod unreaped_zombies;
 mod words;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
@@ -35,7 +36,7 @@ pub struct Node<'a> {
     /// The node's name.
     name: &'a str,
     /// Its pods, all of them.
-    pods: &'a [Pod],
+    pods: &'a [Arc<Pod>],
     /// What else is known.
     facts: &'a Facts,
     /// What Kubernetes was told, where somebody says.
@@ -96,7 +97,7 @@ pub fn evaluate(node: &Node<'_>) -> Judgement {
 impl<'a> Node<'a> {
     /// A node of this name, with all of its pods and what else is known.
     #[must_use]
-    pub fn new(name: &'a str, pods: &'a [Pod], facts: &'a Facts) -> Self {
+    pub fn new(name: &'a str, pods: &'a [Arc<Pod>], facts: &'a Facts) -> Self {
         let mut by_id: HashMap<&str, (&Pod, &Container)> = HashMap::new();
         for pod in pods {
             for container in &pod.containers {
@@ -106,7 +107,7 @@ impl<'a> Node<'a> {
                 }
             }
         }
-        let pods_by_id = pods.iter().map(|pod| (pod.id.as_str(), pod)).collect();
+        let pods_by_id = pods.iter().map(|pod| (pod.id.as_str(), &**pod)).collect();
         Self { name, pods, facts, manifests: None, pods_by_id, by_id }
     }
 

@@ -66,7 +66,7 @@ impl Births {
 
 /// The container that the innermost cgroup of an event is named for.
 pub(super) fn container_id(event: &KernelEvent) -> Option<String> {
-    let name = event.cgroup.name.as_str();
+    let name = &*event.cgroup.name;
     let may_be = !event.cgroup.name_truncated && name.len() >= 64;
     may_be.then(|| cgroup::parse(&format!("/{name}")).map(|it| it.id)).flatten()
 }

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use super::exits::in_words;
 use super::moment::Moment;
 use super::patch::Paths;
-use super::story::{draft, process_of};
+use super::story::process_of;
 use crate::observation::{EventCgroup, EventKind, Inodes, KernelEvent, Kind};
 use crate::state::{cgroup, unmanaged};
 use crate::view::{Event, EventExit, EventTier, EventType, Named};
@@ -90,7 +90,7 @@ fn may_be_a_containers(of: &EventCgroup, last: &Moment, paths: &Paths) -> bool {
 /// Its start and its end.
 fn life(end: &KernelEvent, begun: &Begun, last: &Moment, tier: EventTier) -> [Event; 2] {
     let ticks = last.observation().node.ticks(begun.start_boottime_ns);
-    let named = Named { id: unmanaged::id(end.tgid, ticks), name: end.comm.clone() };
+    let named = Named { id: unmanaged::id(end.tgid, ticks), name: end.comm.to_string() };
     let event = |event_type, boottime_ns, message| Event {
         pod: Some(named.clone()),
         container: Some(named.clone()),
@@ -98,7 +98,7 @@ fn life(end: &KernelEvent, begun: &Begun, last: &Moment, tier: EventTier) -> [Ev
         boottime_ns,
         tier,
         message,
-        ..draft(event_type)
+        ..Event::draft(event_type)
     };
     let exit = end.exit.map(EventExit::told);
     let how = exit.map_or_else(|| "how is not known".to_owned(), in_words);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::End;
 use super::moment::Incarnation;
-use super::story::{Story, draft, is_exited, named, named_pod};
+use super::story::{Story, is_exited, named, named_pod};
 use crate::observation::Kind;
 use crate::view::{Container, Event, EventExit, EventTier, EventType, ExitCause, Killed, Namespace, Pod};
 
@@ -134,7 +134,7 @@ fn exited(pod: &Pod, container: &Container, collapse: &Collapse<'_>, story: &Sto
         tier: heard(container, story).map_or(EventTier::Iterator, |_| story.told_tier),
         boottime_ns: heard(container, story).map_or(0, |end| end.boottime_ns),
         message: format!("{} exited: {how}", container.name),
-        ..draft(EventType::ContainerExited)
+        ..Event::draft(EventType::ContainerExited)
     }
 }
 
@@ -161,7 +161,7 @@ fn owner_exited(pod: &Pod, container: &Container) -> Option<Event> {
         pod: Some(named_pod(pod)),
         container: Some(named(container)),
         message: format!("{}, who owned the {} that others share, is gone", container.name, kinds.join(" ")),
-        ..draft(EventType::OwnerExited)
+        ..Event::draft(EventType::OwnerExited)
     })
 }
 
@@ -180,7 +180,7 @@ fn collapsed(pod: &Pod, owner: &Container, victims: Vec<Killed>, survivors: &[&C
             names.join(", ")
         ),
         victims,
-        ..draft(EventType::PodCollapsed)
+        ..Event::draft(EventType::PodCollapsed)
     }
 }
 
@@ -189,7 +189,7 @@ fn survived(pod: &Pod, dead: &[&Container], survivors: &[&Container]) -> Event {
     Event {
         pod: Some(named_pod(pod)),
         message: format!("{} ended, {} {lives} on", list(dead), list(survivors)),
-        ..draft(EventType::PodSurvived)
+        ..Event::draft(EventType::PodSurvived)
     }
 }
 

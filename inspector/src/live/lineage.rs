@@ -51,7 +51,7 @@ impl Lineage {
             boottime_ns: event.boottime_ns,
             process: key(event.tgid, event.process_start_boottime_ns, node),
             start_boottime_ns: event.process_start_boottime_ns,
-            comm: event.comm.clone(),
+            comm: event.comm.to_string(),
         };
         self.creations.insert(namespace, made);
         self.owners.remove(&namespace);

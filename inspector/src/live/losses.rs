@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use super::story::draft;
 use crate::observation::{Blind, Node};
 use crate::view::{Event, EventType, Lost};
 
@@ -33,7 +32,8 @@ impl Losses {
 
     /// Tells of it, once everything was looked at again; `last_ns` is when it was before.
     pub(super) fn resyncs(&mut self, node: &Node, last_ns: u64) -> Vec<Event> {
-        let resync = |message| Event { message, boottime_ns: node.boottime_ns, ..draft(EventType::Resynced) };
+        let resync =
+            |message| Event { message, boottime_ns: node.boottime_ns, ..Event::draft(EventType::Resynced) };
         let mut events = Vec::new();
         if let Some(Blind { why, .. }) = self.blind.take() {
             let since = node.boottime_ns.saturating_sub(last_ns);

@@ -33,7 +33,7 @@ use crate::observation::{
     EventKind, ExitStatus, HeardBy, History, Inodes, Input, KernelEvent, Kind, Look, Observation, ProcessKey,
     Told,
 };
-use crate::view::{Event, EventTier};
+use crate::view::{Event, EventTier, ProcessEvent};
 use birth::Births;
 use brief::Briefs;
 use generations::{Creation, Generations, Span};
@@ -117,7 +117,7 @@ impl Engine {
         generations.see(&mut census, Some(Span { since_ns: since_boottime_ns, until_ns }));
         let paths = Paths::of(&observation.tasks);
         let mut engine = Self {
-            last: Moment::of(observation),
+            last: Moment::of(observation, None),
             census,
             generations,
             lineage: Lineage::default(),
@@ -161,11 +161,20 @@ impl Engine {
         self.losses.all
     }
 
-    /// Takes the next input, and gives what happened: ends before beginnings, findings last.
+    /// Takes the next input, and gives what happened: single processes first, ends before beginnings, findings last.
     pub fn take(&mut self, input: Input) -> Vec<Event> {
+        let mut processes = Vec::new();
+        let others = self.take_telling(input, |event, _| processes.push(Event::from(event)));
+        processes.extend(others);
+        processes
+    }
+
+    /// The same, where every process may be told of: what there is to tell of those is told as it is come upon, with the last
+    /// moment, and the rest is given.
+    pub fn take_telling(&mut self, input: Input, tell: impl FnMut(&ProcessEvent<'_>, &Moment)) -> Vec<Event> {
         match input {
             Input::Look(look) => self.look(*look),
-            Input::Told(told) => self.told(told),
+            Input::Told(told) => self.told(told, tell),
             Input::Blind(blind) => {
                 self.losses.fail(blind);
                 Vec::new()
@@ -224,7 +233,7 @@ impl Engine {
         self.generations.see(&mut census, Some(span));
         self.forget(&census, &observation);
         observation.history = self.lineage.history(self.by, self.losses.all);
-        let next = Moment::of(observation);
+        let next = Moment::of(observation, Some(&self.last));
         let events = self.advance(next, census, &HashMap::new(), None);
         self.remember_owners();
         if let Some(processes) = &mut self.processes {
@@ -234,22 +243,21 @@ impl Engine {
     }
 
     /// The kernel told.
-    fn told(&mut self, told: Told) -> Vec<Event> {
-        let Told { events, lost, by, .. } = told;
+    fn told(&mut self, told: Told, mut tell: impl FnMut(&ProcessEvent<'_>, &Moment)) -> Vec<Event> {
+        let Told { mut events, lost, by, .. } = told;
         self.by = by;
         for (cause, records) in lost {
             self.losses.miss(records, &cause);
         }
-        let mut out = Vec::with_capacity(if self.processes.is_some() { events.len() } else { 0 });
-        let (mut now, mut briefs) = (Vec::new(), Briefs::default());
-        for mut event in events {
-            if let Some(processes) = &self.processes {
-                let last = processes::is_plain(&event, &self.last);
-                processes.tell(&mut event, last, tier(self.by), &mut self.sequence, &mut out);
-                if last {
-                    continue;
-                }
-            }
+        if let Some(processes) = &self.processes {
+            let (last, sequence) = (&self.last, &mut self.sequence);
+            events.retain(|event| {
+                processes.tell(event, tier(by), sequence, last, &mut tell);
+                !processes::is_plain(event, last)
+            });
+        }
+        let (mut out, mut now, mut briefs) = (Vec::new(), Vec::new(), Briefs::default());
+        for event in events {
             if event.kind == EventKind::Fork {
                 self.lineage.fork(&event, &self.last.observation.node);
             }

@@ -1,12 +1,13 @@
 //! What was seen at one moment, and what was made of it.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::story::Names;
 use crate::findings::{self, Judgement};
 use crate::observation::{Kind, Observation, ProcessKey, SeenClass, SeenOwner, Task};
 use crate::state::facts::Foreign;
+use crate::state::hash::NumberSet;
 use crate::state::{self, Snapshot};
 use crate::view::{Class, Container, Pod};
 
@@ -17,7 +18,7 @@ pub struct Moment {
     /// Of the last look at everything: rules judge no half of a picture.
     pub(super) judged: Arc<Judged>,
     /// The pids of the containers' inits.
-    inits: HashSet<u32>,
+    inits: NumberSet<u32>,
     /// Time alone changes nothing of what was made of it.
     is_settled: bool,
 }
@@ -35,10 +36,10 @@ pub(super) struct Judged {
 }
 
 impl Moment {
-    /// Makes everything of it that can be made.
+    /// Makes everything of it that can be made. What is as it was `before` is shared with that.
     #[must_use]
-    pub fn of(observation: Observation) -> Self {
-        let (snapshot, facts) = state::snapshot_and_facts(&observation);
+    pub fn of(observation: Observation, before: Option<&Self>) -> Self {
+        let (snapshot, facts) = state::snapshot_and_facts(&observation, before.map(|it| &it.snapshot));
         let judgement =
             findings::evaluate(&findings::Node::new(&observation.node.name, &snapshot.pods, &facts));
         let names = judgement.findings.iter().map(|it| Names::of(it, &snapshot.pods)).collect();
@@ -54,7 +55,7 @@ impl Moment {
 
     /// The same moments later, by what the kernel told: findings stay those of the last look.
     pub(super) fn later(&self, observation: Observation) -> Self {
-        let snapshot = state::snapshot(&observation);
+        let snapshot = state::snapshot_after(&observation, Some(&self.snapshot));
         let inits = inits(&snapshot.pods);
         Self { observation, snapshot, judged: Arc::clone(&self.judged), inits, is_settled: false }
     }
@@ -103,7 +104,7 @@ impl Moment {
 
     /// The pods.
     #[must_use]
-    pub fn pods(&self) -> &[Pod] {
+    pub fn pods(&self) -> &[Arc<Pod>] {
         &self.snapshot.pods
     }
 
@@ -113,7 +114,7 @@ impl Moment {
         &self.judged.judgement
     }
 
-    pub(super) const fn inits(&self) -> &HashSet<u32> {
+    pub(super) const fn inits(&self) -> &NumberSet<u32> {
         &self.inits
     }
 
@@ -144,8 +145,8 @@ impl Moment {
     }
 }
 
-fn inits(pods: &[Pod]) -> HashSet<u32> {
-    pods.iter().flat_map(Pod::running).map(|container| container.init_pid).collect()
+fn inits(pods: &[Arc<Pod>]) -> NumberSet<u32> {
+    pods.iter().flat_map(|pod| pod.running()).map(|container| container.init_pid).collect()
 }
 
 /// A container, told from its earlier and later incarnations: its id, and its init's pid and start in clock ticks. (Its
@@ -168,7 +169,7 @@ pub(super) struct Containers<'a> {
 impl<'a> Containers<'a> {
     pub(super) fn of(moment: &'a Moment) -> Self {
         let running = || {
-            let of_pod = |pod: &'a Pod| pod.running().map(move |container| Running { pod, container });
+            let of_pod = |pod: &'a Arc<Pod>| pod.running().map(move |container| Running { pod, container });
             moment.snapshot.pods.iter().flat_map(of_pod)
         };
         Self {
@@ -190,7 +191,7 @@ impl<'a> Containers<'a> {
 
 /// For whom the namespaces are that others share, while that container lives.
 pub(super) fn owners(moment: &Moment) -> impl Iterator<Item = ((Kind, u32), SeenOwner)> {
-    let of_pod = |pod: &Pod| {
+    let of_pod = |pod: &Arc<Pod>| {
         let shared = pod.namespaces.iter().filter(|it| it.owner.alive && it.shared_by.len() > 1);
         let owned = shared.filter_map(|namespace| {
             let id = namespace.owner.container.as_ref()?;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::generations::Generations;
 use super::lineage::Lineage;
 use super::moment::{Containers, Moment, Running};
-use super::story::{Story, draft, named, named_pod, process, process_of};
+use super::story::{Story, named, named_pod, process, process_of};
 use crate::observation::{
     EventKind, Inodes, KernelEvent, Kind, NamespaceSet, Observation, Origin, ProcessKey, Task,
 };
@@ -158,12 +158,12 @@ pub(super) fn flash((kind, inode): (Kind, u32), generation: u64, made: &KernelEv
             process: Some(process),
             namespaces: vec![change(None, Some(inode))],
             boottime_ns: made.boottime_ns,
-            ..draft(EventType::NamespaceCreated)
+            ..Event::draft(EventType::NamespaceCreated)
         },
         Event {
             message: format!("{kind} destroyed: its inode is the next one's"),
             namespaces: vec![change(Some(inode), None)],
-            ..draft(EventType::NamespaceDestroyed)
+            ..Event::draft(EventType::NamespaceDestroyed)
         },
     ]
 }
@@ -224,7 +224,7 @@ pub(super) fn ends(story: &Story<'_>) -> Vec<Event> {
             }
         ),
         namespaces: changes,
-        ..draft(EventType::NamespaceDestroyed)
+        ..Event::draft(EventType::NamespaceDestroyed)
     }));
     events
 }
@@ -247,7 +247,7 @@ fn left_by_ending(story: &Story<'_>) -> Vec<Event> {
                 container: Some(named(container)),
                 message: format!("{} left {}, which {} on", container.name, names(&changes), lives(&changes)),
                 namespaces: changes,
-                ..draft(EventType::NamespaceLeft)
+                ..Event::draft(EventType::NamespaceLeft)
             })
         })
         .collect()
@@ -303,7 +303,7 @@ fn left_by_moving(story: &Story<'_>) -> Vec<Event> {
                 process: Some(process(task)),
                 message: format!("{} ({}) left {}", task.comm, task.pid, names(&left)),
                 namespaces: left,
-                ..draft(EventType::NamespaceLeft)
+                ..Event::draft(EventType::NamespaceLeft)
             })
         })
         .collect()
@@ -383,7 +383,7 @@ fn joined_by(process: EventProcess, joined: Vec<Change>) -> Option<Event> {
         message: format!("{} ({}) joined {}", process.comm, process.pid, names_and_homes(&joined)),
         process: Some(process),
         namespaces: joined,
-        ..draft(EventType::NamespaceJoined)
+        ..Event::draft(EventType::NamespaceJoined)
     })
 }
 
@@ -431,7 +431,7 @@ fn created(story: &Story<'_>, is_new: &impl Fn((Kind, u32)) -> bool) -> Vec<Even
             namespaces: changes,
             boottime_ns: first.map_or(0, |it| it.boottime_ns),
             tier: first.map_or(story.tier, |_| story.told_tier),
-            ..draft(EventType::NamespaceCreated)
+            ..Event::draft(EventType::NamespaceCreated)
         }
     });
     events.collect()
@@ -462,7 +462,7 @@ pub(super) fn joined(
         process,
         message: format!("{} joined {} of {}", container.name, names(&changes), owners.join(", ")),
         namespaces: changes,
-        ..draft(EventType::NamespaceJoined)
+        ..Event::draft(EventType::NamespaceJoined)
     })
 }
 

@@ -30,7 +30,7 @@ impl Paths {
     /// left out.
     pub(super) fn path(&self, cgroup: &EventCgroup) -> (Option<u64>, Option<Arc<str>>) {
         let id = if cgroup.name_is_of_pids { cgroup.pids } else { cgroup.v2 };
-        let name = cgroup.name.as_str();
+        let name = &*cgroup.name;
         // Each hierarchy counts for itself: the same number may be another cgroup's in another one.
         let is_it = |path: &&Arc<str>| path.rsplit('/').next() == Some(name);
         let path = id.and_then(|id| self.0.get(&id)).filter(is_it).cloned();
@@ -105,7 +105,7 @@ impl Patch<'_, '_> {
 
     fn changes(&mut self, event: &KernelEvent) {
         let mut task = self.row(event).cloned().unwrap_or_else(|| self.new_task(event));
-        task.comm = event.comm.as_str().into();
+        task.comm = Arc::clone(&event.comm);
         // A runtime puts its child into the container's cgroup between the fork and this, which no event tells.
         if event.kind == EventKind::Exec
             && let (Some(id), Some(path)) = self.paths.path(&event.cgroup)
@@ -204,7 +204,7 @@ impl Patch<'_, '_> {
             tgid: event.tgid,
             parent: self.parent(event),
             start_boottime_ns: event.start_boottime_ns,
-            comm: event.comm.as_str().into(),
+            comm: Arc::clone(&event.comm),
             uid: Some(event.uid),
             kernel_thread: event.kernel_thread,
             pid_namespace_init: event.pid_namespace_init,

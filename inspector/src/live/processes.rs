@@ -1,19 +1,16 @@
 //! Every process, where that is asked for: one line for each beginning, other program and end.
 
-use std::collections::HashMap;
-use std::fmt::Write as _;
-use std::mem;
-
 use super::moment::Moment;
-use super::story::{draft, named, named_pod};
+use super::story::{named, named_pod};
 use super::wanted::Wanted;
-use crate::observation::{EventKind, ExitStatus, KernelEvent};
-use crate::view::{Event, EventExit, EventProcess, EventTier, EventType, Named};
+use crate::observation::{EventKind, KernelEvent};
+use crate::state::hash::NumberMap;
+use crate::view::{EventExit, EventTier, EventType, Named, ProcessEvent};
 
 /// What is told of single processes.
 pub(super) struct Processes {
     /// The containers of the last look by the kernel's ids of their cgroups.
-    homes: HashMap<u64, (Named, Named)>,
+    homes: NumberMap<u64, (Named, Named)>,
     wanted: Wanted,
 }
 
@@ -27,15 +24,14 @@ impl Processes {
         self.homes = homes(moment);
     }
 
-    /// Counts what there is to tell of a process, and adds it where it is wanted. Where an event is of use to nobody afterwards,
-    /// its name goes with it.
+    /// Counts what there is to tell of a process, and tells it where it is wanted.
     pub(super) fn tell(
         &self,
-        event: &mut KernelEvent,
-        last: bool,
+        event: &KernelEvent,
         tier: EventTier,
         sequence: &mut u64,
-        out: &mut Vec<Event>,
+        moment: &Moment,
+        tell: &mut impl FnMut(&ProcessEvent<'_>, &Moment),
     ) {
         let event_type = match event.kind {
             // Of a thread there is nothing to tell.
@@ -51,26 +47,24 @@ impl Processes {
         if !self.wanted.takes_process(event_type, home) {
             return;
         }
-        out.push(Event {
+        let event = ProcessEvent {
             sequence: *sequence,
-            message: message(event, home.map(|(_, container)| container)),
-            pod: home.map(|(pod, _)| pod.clone()),
-            container: home.map(|(_, container)| container.clone()),
-            process: Some(EventProcess {
-                pid: event.tgid,
-                start_boottime_ns: event.process_start_boottime_ns,
-                comm: if last { mem::take(&mut event.comm) } else { event.comm.clone() },
-            }),
-            exit: event.exit.map(EventExit::told),
+            time: moment.observation.node.time_at(event.boottime_ns),
             boottime_ns: event.boottime_ns,
+            event_type,
+            home: home.map(|(pod, container)| (pod, container)),
+            pid: event.tgid,
+            start_boottime_ns: event.process_start_boottime_ns,
+            comm: &event.comm,
+            exit: event.exit.map(EventExit::told),
             tier,
-            ..draft(event_type)
-        });
+        };
+        tell(&event, moment);
     }
 }
 
-fn homes(moment: &Moment) -> HashMap<u64, (Named, Named)> {
-    let mut homes = HashMap::new();
+fn homes(moment: &Moment) -> NumberMap<u64, (Named, Named)> {
+    let mut homes = NumberMap::default();
     for pod in moment.pods() {
         for container in pod.running().filter(|it| it.runtime.is_some()) {
             let id = moment.init(container).and_then(|init| init.cgroup_id);
@@ -89,25 +83,4 @@ pub(super) fn is_plain(event: &KernelEvent, moment: &Moment) -> bool {
         EventKind::Exit => !event.pid_namespace_init && !moment.inits().contains(&event.tgid),
         EventKind::Setns | EventKind::Unshare => false,
     }
-}
-
-/// In words. It is made for each process of a machine that may do nothing but fork: piece by piece into one string.
-fn message(event: &KernelEvent, container: Option<&Named>) -> String {
-    let of = container.map_or("", |container| container.name.as_str());
-    let mut message = String::with_capacity(event.comm.len() + of.len() + 48);
-    message.push_str(&event.comm);
-    // Writing to memory does not fail.
-    let _ = write!(message, " ({})", event.tgid);
-    if container.is_some() {
-        message.push_str(" of ");
-        message.push_str(of);
-    }
-    let _ = match (event.kind, event.exit) {
-        (EventKind::Fork, _) => message.write_str(" started"),
-        (EventKind::Exec, _) => message.write_str(" is another program now"),
-        (_, Some(ExitStatus { signal: Some(signal), .. })) => write!(message, " ended by signal {signal}"),
-        (_, Some(ExitStatus { code: Some(code), .. })) => write!(message, " ended with code {code}"),
-        _ => message.write_str(" ended"),
-    };
-    message
 }

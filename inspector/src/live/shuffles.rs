@@ -105,7 +105,7 @@ impl Machine {
             tgid: task.tgid,
             start_boottime_ns: task.start_boottime_ns,
             process_start_boottime_ns,
-            comm: task.comm.to_string(),
+            comm: task.comm.clone(),
             uid: 0,
             user_namespace_owner: 0,
             level: 0,
@@ -119,7 +119,7 @@ impl Machine {
             old,
             old_is_parents: false,
             new: (kind != EventKind::Exit).then_some(set(task)),
-            cgroup: EventCgroup { name: name.unwrap_or_default().to_owned(), ..EventCgroup::default() },
+            cgroup: EventCgroup { name: name.unwrap_or_default().into(), ..EventCgroup::default() },
         });
     }
 

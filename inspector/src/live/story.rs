@@ -1,6 +1,7 @@
 //! Two moments, and what is told of the time between.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use super::generations::Generations;
 use super::lineage::Lineage;
@@ -9,9 +10,7 @@ use super::namespaces::{self, Census};
 use super::{Ends, exits};
 use crate::observation::{Inodes, KernelEvent, Origin, ProcessKey, Task};
 use crate::state::facts::Foreign;
-use crate::view::{
-    API_VERSION, Container, Event, EventProcess, EventTier, EventType, Finding, Named, Pod, State,
-};
+use crate::view::{Container, Event, EventProcess, EventTier, EventType, Finding, Named, Pod, State};
 
 /// Two moments, and what is looked up in them.
 pub(super) struct Story<'a> {
@@ -94,7 +93,7 @@ impl<'a> Story<'a> {
                 // A process that no runtime claims was one before it made namespaces for itself.
                 boottime_ns: (process.as_ref().filter(|_| container.runtime.is_some()))
                     .map_or(0, |it| it.start_boottime_ns),
-                ..draft(EventType::ContainerStarted)
+                ..Event::draft(EventType::ContainerStarted)
             });
             // Who called `setns` is told of as such.
             let moved =
@@ -133,7 +132,7 @@ impl<'a> Story<'a> {
                     namespaces::names(&changes)
                 ),
                 namespaces: changes,
-                ..draft(EventType::ForeignEntered)
+                ..Event::draft(EventType::ForeignEntered)
             }
         })
         .collect()
@@ -153,7 +152,7 @@ impl<'a> Story<'a> {
             container: names.container.clone(),
             message: format!("{} {}: {}", finding.rule, finding.name, finding.message),
             finding: Some(Box::new(finding.clone())),
-            ..draft(event_type)
+            ..Event::draft(event_type)
         };
         // In the judgement's order: the worst first.
         let cleared = (was.judgement.findings.iter())
@@ -175,7 +174,7 @@ impl<'a> Story<'a> {
 /// The ids of who is in a group of several processes that no runtime claims.
 pub(super) fn groups(moment: &Moment) -> impl Iterator<Item = String> {
     let groups = moment.pods().iter().filter(|pod| pod.origin == Origin::Unmanaged && is_group(pod));
-    groups.flat_map(Pod::running).map(|it| it.id.clone())
+    groups.flat_map(|pod| pod.running()).map(|it| it.id.clone())
 }
 
 /// Whether a pod is of several processes.
@@ -191,12 +190,12 @@ pub(super) struct Names {
 }
 
 impl Names {
-    pub(super) fn of(finding: &Finding, pods: &[Pod]) -> Self {
+    pub(super) fn of(finding: &Finding, pods: &[Arc<Pod>]) -> Self {
         let subject = &finding.subject;
         let pod = pods.iter().find(|pod| Some(&pod.id) == subject.pod.as_ref());
         let mut containers = pods.iter().flat_map(|pod| &pod.containers);
         Self {
-            pod: pod.map(named_pod),
+            pod: pod.map(|pod| named_pod(pod)),
             container: containers.find(|it| Some(&it.id) == subject.container.as_ref()).map(named),
         }
     }
@@ -216,7 +215,7 @@ pub(super) fn process_of(event: &KernelEvent) -> EventProcess {
     EventProcess {
         pid: event.tgid,
         start_boottime_ns: event.process_start_boottime_ns,
-        comm: event.comm.clone(),
+        comm: event.comm.to_string(),
     }
 }
 
@@ -226,29 +225,6 @@ pub(super) fn named(container: &Container) -> Named {
 
 pub(super) fn named_pod(pod: &Pod) -> Named {
     Named { id: pod.id.clone(), name: pod.name.clone() }
-}
-
-/// An event of which nothing but its type is known yet.
-pub(super) const fn draft(event_type: EventType) -> Event {
-    Event {
-        api_version: API_VERSION,
-        kind: "Event",
-        sequence: 0,
-        time: None,
-        boottime_ns: 0,
-        event_type,
-        pod: None,
-        container: None,
-        process: None,
-        namespaces: Vec::new(),
-        exit: None,
-        victims: Vec::new(),
-        finding: None,
-        lost: None,
-        tier: EventTier::Iterator,
-        message: String::new(),
-        node: None,
-    }
 }
 
 pub(super) fn is_exited(container: &Container) -> bool {

@@ -52,7 +52,7 @@ pub(super) fn event(world: &World, kind: EventKind, task: &Task, after_ms: u64) 
         tgid: task.tgid,
         start_boottime_ns: task.start_boottime_ns,
         process_start_boottime_ns: task.start_boottime_ns,
-        comm: task.comm.to_string(),
+        comm: task.comm.clone(),
         uid: 0,
         user_namespace_owner: 0,
         level: 0,
@@ -359,7 +359,7 @@ fn a_container_that_is_over_before_a_look_knows_it_is_told_by_its_name() {
     later.docker("other", 100);
     later.docker("brief", 300).fresh(Kind::Net);
     let init = later.task(300).clone();
-    let name = EventCgroup { name: id("brief"), ..EventCgroup::default() };
+    let name = EventCgroup { name: id("brief").into(), ..EventCgroup::default() };
     let host = world.seen.tasks.iter().find(|task| task.pid == 2).unwrap().clone();
     let old = event(&world, EventKind::Fork, &host, 1).old;
     let born = KernelEvent { old, cgroup: name.clone(), ..event(&world, EventKind::Fork, &init, 1) };
@@ -393,7 +393,7 @@ fn who_is_left_over_by_a_container_is_no_life_of_it() {
     let mut child = world.task(100).clone();
     (child.pid, child.tgid, child.pid_namespace_init) = (101, 101, false);
     child.start_boottime_ns += 10_000_000;
-    let cgroup = EventCgroup { name: id("app"), ..EventCgroup::default() };
+    let cgroup = EventCgroup { name: id("app").into(), ..EventCgroup::default() };
     let exec = KernelEvent { cgroup: cgroup.clone(), ..event(&world, EventKind::Exec, &child, 2) };
     let status = Some(ExitStatus::from_wait(0));
     let end = KernelEvent { cgroup, exit: status, ..event(&world, EventKind::Exit, &child, 3) };

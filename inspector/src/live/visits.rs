@@ -7,7 +7,7 @@ use super::birth::container_id;
 use super::generations::Generations;
 use super::moment::Moment;
 use super::namespaces::{change_in, home, is_managed, names, steps};
-use super::story::{draft, process_of};
+use super::story::process_of;
 use crate::observation::{EventKind, KernelEvent, ProcessKey};
 use crate::state::facts::{YOUNG_NS, is_helper_name};
 use crate::view::{Change, Event, EventTier, EventType, Named};
@@ -94,6 +94,6 @@ fn entered(visit: Visit, event: &KernelEvent) -> Event {
         process: Some(process_of(event)),
         namespaces: visit.changes,
         boottime_ns: visit.boottime_ns,
-        ..draft(EventType::ForeignEntered)
+        ..Event::draft(EventType::ForeignEntered)
     }
 }

@@ -1,6 +1,7 @@
 //! What the kernel told as it happened.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -46,7 +47,7 @@ impl fmt::Display for EventKind {
 }
 
 /// One event: what the kernel knew of the task in that moment, so that nothing has to be looked up of one that may be
-/// gone by then.
+/// gone by then. There may be ten thousands a second, with few names: those are shared.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KernelEvent {
     /// What happened.
@@ -63,7 +64,7 @@ pub struct KernelEvent {
     /// When its process did: with `tgid` it tells this process from all others.
     pub process_start_boottime_ns: u64,
     /// The kernel's name for it (at most 15 bytes, set by the process itself: proves nothing).
-    pub comm: String,
+    pub comm: Arc<str>,
     /// The real uid, as the initial user namespace numbers it.
     pub uid: u32,
     /// The uid that owns its user namespace, likewise.
@@ -178,7 +179,7 @@ pub struct EventCgroup {
     /// Its id in the v1 hierarchy that has the `pids` controller; `None` where that controller is on v2.
     pub pids: Option<u64>,
     /// The own name of the innermost: of v1's, unless the task is in the root there; else of v2's. Empty for a root.
-    pub name: String,
+    pub name: Arc<str>,
     /// The name is v1's.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub name_is_of_pids: bool,

@@ -1,5 +1,8 @@
 //! Events as lines: one for each, for people or for programs.
 
+use std::borrow::Cow;
+
+use jiff::Timestamp;
 use jiff::fmt::StdIoWrite;
 use jiff::fmt::temporal::DateTimePrinter;
 use serde::ser::Error as _;
@@ -7,28 +10,26 @@ use serde::ser::Error as _;
 use super::json::object::{number, string};
 use super::text::clean;
 use super::{Look, Tone, json};
-use crate::view::{Event, EventProcess, EventType, Named};
+use crate::view::{API_VERSION, Event, EventExit, EventProcess, EventTier, EventType, Named, ProcessEvent};
 
 /// The longest name of a type of event.
 const TYPE: usize = 19;
 
-/// One line of JSON.
+/// Characters of a time of day.
+const TIME: usize = 12;
+
+/// Bytes that are enough for what most have to say.
+const LITTLE: usize = 96;
+
+/// Appends one line of JSON.
 ///
 /// # Errors
 /// If the event cannot be serialized, which only a broken type can cause.
-pub fn line(event: &Event) -> serde_json::Result<String> {
-    let Some(out) = short(event) else { return json::line(event) };
-    // As in `json::line`: this checks instead of trusting.
-    String::from_utf8(out?).map_err(serde_json::Error::custom)
-}
-
-/// What [`json::line`] gives, for an event of few parts: so is each of those that `watch --all-processes` tells of single
-/// processes, tens of thousands a second on a machine that does nothing but fork. A test holds it against the type.
-fn short(event: &Event) -> Option<serde_json::Result<Vec<u8>>> {
-    // All of them: whoever adds a part decides here.
+pub fn line(event: &Event, out: &mut Vec<u8>) -> serde_json::Result<()> {
+    // All of them: whoever adds a part decides here whether an event of few parts has it.
     let Event {
-        api_version,
-        kind,
+        api_version: _,
+        kind: _,
         sequence,
         time,
         boottime_ns,
@@ -45,64 +46,129 @@ fn short(event: &Event) -> Option<serde_json::Result<Vec<u8>>> {
         message,
         node,
     } = event;
-    if !namespaces.is_empty() || !victims.is_empty() {
-        return None;
+    let is_short =
+        namespaces.is_empty() && victims.is_empty() && finding.is_none() && lost.is_none() && node.is_none();
+    if !is_short {
+        out.extend_from_slice(json::line(event)?.as_bytes());
+        return Ok(());
     }
-    if finding.is_some() || lost.is_some() || node.is_some() {
-        return None;
+    let process = process
+        .as_ref()
+        .map(|EventProcess { pid, start_boottime_ns, comm }| (*pid, *start_boottime_ns, &**comm));
+    Short {
+        sequence: *sequence,
+        time: *time,
+        boottime_ns: *boottime_ns,
+        event_type: *event_type,
+        pod: pod.as_ref(),
+        container: container.as_ref(),
+        process,
+        exit: *exit,
+        tier: *tier,
+        message,
     }
-    let write = || {
-        let mut out = Vec::with_capacity(512);
-        key(&mut out, "{\"apiVersion\":");
-        string(&mut out, api_version);
-        key(&mut out, ",\"kind\":");
-        string(&mut out, kind);
-        key(&mut out, ",\"sequence\":");
-        number(&mut out, *sequence);
-        key(&mut out, ",\"time\":");
-        match time {
+    .push(out)
+}
+
+/// The same of a process.
+///
+/// # Errors
+/// As for [`line`].
+pub fn process_line(event: &ProcessEvent<'_>, out: &mut Vec<u8>) -> serde_json::Result<()> {
+    let ProcessEvent {
+        sequence,
+        time,
+        boottime_ns,
+        event_type,
+        home,
+        pid,
+        start_boottime_ns,
+        comm,
+        exit,
+        tier,
+    } = *event;
+    let mut message = String::with_capacity(LITTLE);
+    event.push_message(&mut message);
+    Short {
+        sequence,
+        time,
+        boottime_ns,
+        event_type,
+        pod: home.map(|(pod, _)| pod),
+        container: home.map(|(_, container)| container),
+        process: Some((pid, start_boottime_ns, comm)),
+        exit,
+        tier,
+        message: &message,
+    }
+    .push(out)
+}
+
+/// An event of few parts. What [`json::line`] gives of it is written piece by piece, for there may be tens of thousands a second
+/// on a machine that does nothing but fork. A test holds it against the type.
+struct Short<'a> {
+    sequence: u64,
+    time: Option<Timestamp>,
+    boottime_ns: u64,
+    event_type: EventType,
+    pod: Option<&'a Named>,
+    container: Option<&'a Named>,
+    process: Option<(u32, u64, &'a str)>,
+    exit: Option<EventExit>,
+    tier: EventTier,
+    message: &'a str,
+}
+
+impl Short<'_> {
+    fn push(&self, out: &mut Vec<u8>) -> serde_json::Result<()> {
+        key(out, "{\"apiVersion\":");
+        string(out, API_VERSION);
+        key(out, ",\"kind\":\"Event\",\"sequence\":");
+        number(out, self.sequence);
+        key(out, ",\"time\":");
+        match &self.time {
             Some(time) => {
                 out.push(b'"');
-                let printed = DateTimePrinter::new().print_timestamp(time, StdIoWrite(&mut out));
+                let printed = DateTimePrinter::new().print_timestamp(time, StdIoWrite(&mut *out));
                 printed.map_err(serde_json::Error::custom)?;
                 out.push(b'"');
             }
-            None => key(&mut out, "null"),
+            None => key(out, "null"),
         }
-        key(&mut out, ",\"boottimeNs\":");
-        number(&mut out, *boottime_ns);
-        key(&mut out, ",\"type\":");
-        string(&mut out, event_type.name());
-        for (before, named) in [(",\"pod\":{\"id\":", pod), (",\"container\":{\"id\":", container)] {
+        key(out, ",\"boottimeNs\":");
+        number(out, self.boottime_ns);
+        key(out, ",\"type\":");
+        string(out, self.event_type.name());
+        for (before, named) in [(",\"pod\":{\"id\":", self.pod), (",\"container\":{\"id\":", self.container)]
+        {
             if let Some(Named { id, name }) = named {
-                key(&mut out, before);
-                string(&mut out, id);
-                key(&mut out, ",\"name\":");
-                string(&mut out, name);
+                key(out, before);
+                string(out, id);
+                key(out, ",\"name\":");
+                string(out, name);
                 out.push(b'}');
             }
         }
-        if let Some(EventProcess { pid, start_boottime_ns, comm }) = process {
-            key(&mut out, ",\"process\":{\"pid\":");
-            number(&mut out, u64::from(*pid));
-            key(&mut out, ",\"startBoottimeNs\":");
-            number(&mut out, *start_boottime_ns);
-            key(&mut out, ",\"comm\":");
-            string(&mut out, comm);
+        if let Some((pid, start_boottime_ns, comm)) = self.process {
+            key(out, ",\"process\":{\"pid\":");
+            number(out, u64::from(pid));
+            key(out, ",\"startBoottimeNs\":");
+            number(out, start_boottime_ns);
+            key(out, ",\"comm\":");
+            string(out, comm);
             out.push(b'}');
         }
-        if let Some(exit) = exit {
-            key(&mut out, ",\"exit\":");
-            json::push(&mut out, exit)?;
+        if let Some(exit) = &self.exit {
+            key(out, ",\"exit\":");
+            json::push(out, exit)?;
         }
-        key(&mut out, ",\"tier\":");
-        json::push(&mut out, tier)?;
-        key(&mut out, ",\"message\":");
-        string(&mut out, message);
-        key(&mut out, "}\n");
-        Ok(out)
-    };
-    Some(write())
+        key(out, ",\"tier\":");
+        json::push(out, &self.tier)?;
+        key(out, ",\"message\":");
+        string(out, self.message);
+        key(out, "}\n");
+        Ok(())
+    }
 }
 
 /// A key with what stands around it.
@@ -110,21 +176,45 @@ fn key(out: &mut Vec<u8>, text: &str) {
     out.extend_from_slice(text.as_bytes());
 }
 
-/// One line for people: the time of day, what happened, where, and in words what it means.
-#[must_use]
-pub fn human(event: &Event, look: &Look) -> String {
-    // RFC 3339: the day is what a person watching knows.
-    let time = event.time.map(|time| time.to_string()).unwrap_or_default();
-    let time = time.split_once('T').map_or("", |(_, time)| time);
-    let time = time.get(..12).unwrap_or(time).trim_end_matches('Z');
-    let mut out = String::with_capacity(64 + event.message.len());
-    Tone::Dim.push(&mut out, time, 12, look);
-    out.push(' ');
-    tone(event.event_type).push(&mut out, event.event_type.name(), TYPE, look);
-    out.push(' ');
+/// Appends one line for people: the time of day, what happened, where, and in words what it means.
+pub fn human(event: &Event, look: &Look, out: &mut String) {
+    begin(event.time, event.event_type, look, out);
     out.push_str(&clean(&event.message));
     out.push('\n');
-    out
+}
+
+/// The same of a process.
+pub fn process_human(event: &ProcessEvent<'_>, look: &Look, out: &mut String) {
+    begin(event.time, event.event_type, look, out);
+    let start = out.len();
+    event.push_message(out);
+    let words = out.get(start..).unwrap_or_default();
+    if let Cow::Owned(words) = clean(words) {
+        out.truncate(start);
+        out.push_str(&words);
+    }
+    out.push('\n');
+}
+
+fn begin(time: Option<Timestamp>, event_type: EventType, look: &Look, out: &mut String) {
+    let time = time.map(time_of_day);
+    let time = time.as_ref().and_then(|time| std::str::from_utf8(time).ok()).unwrap_or_default();
+    Tone::Dim.push(out, time, TIME, look);
+    out.push(' ');
+    tone(event_type).push(out, event_type.name(), TYPE, look);
+    out.push(' ');
+}
+
+/// Hours, minutes, seconds and milliseconds of the day (UTC): the day is what a person watching knows.
+fn time_of_day(time: Timestamp) -> [u8; TIME] {
+    let ms = time.as_millisecond().rem_euclid(24 * 60 * 60 * 1000);
+    let (seconds, ms) = (ms / 1000, ms % 1000);
+    let (minutes, seconds) = (seconds / 60, seconds % 60);
+    let (hours, minutes) = (minutes / 60, minutes % 60);
+    let digit = |number: i64| b'0' + u8::try_from(number % 10).unwrap_or_default();
+    let [h, m, s] = [hours, minutes, seconds].map(|number| [digit(number / 10), digit(number)]);
+    let [hundreds, tens, ones] = [digit(ms / 100), digit(ms / 10), digit(ms)];
+    [h[0], h[1], b':', m[0], m[1], b':', s[0], s[1], b'.', hundreds, tens, ones]
 }
 
 pub(crate) const fn tone(event_type: EventType) -> Tone {
@@ -147,49 +237,53 @@ pub(crate) const fn tone(event_type: EventType) -> Tone {
 mod tests {
     use super::*;
     use crate::render::samples::HOSTILE;
-    use crate::view::{API_VERSION, EventExit, EventTier, ExitCause, Lost};
+    use crate::view::{ExitCause, Lost};
 
     fn event(event_type: EventType, message: &str) -> Event {
         Event {
-            api_version: API_VERSION,
-            kind: "Event",
             sequence: 1,
             time: "2026-11-27T19:45:01.123456789Z".parse().ok(),
             boottime_ns: 5,
-            event_type,
-            pod: None,
-            container: None,
-            process: None,
-            namespaces: Vec::new(),
-            exit: None,
-            victims: Vec::new(),
-            finding: None,
-            lost: None,
-            tier: EventTier::Iterator,
             message: message.to_owned(),
-            node: None,
+            ..Event::draft(event_type)
         }
+    }
+
+    fn people(event: &Event, look: &Look) -> String {
+        let mut out = String::new();
+        human(event, look, &mut out);
+        out
+    }
+
+    fn line(event: &Event) -> String {
+        let mut out = Vec::new();
+        super::line(event, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
     }
 
     #[test]
     fn a_line_stays_one_harmless_line() {
         let mut event = event(EventType::PodCollapsed, "a\nb\x1b[2J");
         let mut look = Look { width: None, colour: false, headers: true, inodes: false, filtered_from: None };
-        assert_eq!(human(&event, &look), "19:45:01.123 pod-collapsed       a\\nb\\x1b[2J\n");
-        assert_eq!(line(&event).unwrap().lines().count(), 1);
+        assert_eq!(people(&event, &look), "19:45:01.123 pod-collapsed       a\\nb\\x1b[2J\n");
+        assert_eq!(line(&event).lines().count(), 1);
         let names = EventType::ALL.map(|it| it.name().len());
         assert_eq!(names.into_iter().max(), Some(TYPE));
-        // Times of fewer digits, and none.
-        for (time, expected) in
-            [("2026-11-27T19:45:01Z", "19:45:01    "), ("2026-11-27T19:45:01.5Z", "19:45:01.5  ")]
-        {
+        // Times of any day, and none.
+        for (time, expected) in [
+            ("2026-11-27T19:45:01Z", "19:45:01.000"),
+            ("2026-11-27T19:45:01.5Z", "19:45:01.500"),
+            ("2026-11-27T23:59:59.999999999Z", "23:59:59.999"),
+            ("1969-12-31T23:59:58.001Z", "23:59:58.001"),
+            ("1970-01-01T00:00:00Z", "00:00:00.000"),
+        ] {
             event.time = time.parse().ok();
-            assert!(human(&event, &look).starts_with(&format!("{expected} pod-collapsed ")), "{time}");
+            assert!(people(&event, &look).starts_with(&format!("{expected} pod-collapsed ")), "{time}");
         }
         event.time = None;
         look.colour = true;
         event.event_type = EventType::ProcessExited;
-        let painted = human(&event, &look);
+        let painted = people(&event, &look);
         let dim = |text: &str| Tone::Dim.paint(text, &look);
         let expected = format!("{} {} a\\nb\\x1b[2J\n", dim(&" ".repeat(12)), dim("process-exited     "));
         assert_eq!(painted, expected);
@@ -246,7 +340,7 @@ mod tests {
             // Digits that are nought at the end are left out.
             let unit = [1, 1_000, 1_000_000, 100_000_000, 1_000_000_000][random.below(5)];
             let nanosecond = i32::try_from(random.below(1_000_000_000) / unit * unit).unwrap();
-            event.time = jiff::Timestamp::new(second, nanosecond).ok().filter(|_| random.below(10) != 0);
+            event.time = Timestamp::new(second, nanosecond).ok().filter(|_| random.below(10) != 0);
             event.tier = TIERS[random.below(TIERS.len())];
             (event.pod, event.container) = (random.named(), random.named());
             event.process = (random.below(4) != 0).then(|| EventProcess {
@@ -264,13 +358,44 @@ mod tests {
                 cause: CAUSES[random.below(CAUSES.len())],
             });
             let whole = json::line(&event).unwrap();
-            assert_eq!(String::from_utf8(short(&event).unwrap().unwrap()).unwrap(), whole);
-            assert_eq!(line(&event).unwrap(), whole);
+            assert_eq!(line(&event), whole);
             if random.below(100) == 0 {
                 event.lost = Some(Box::new(Lost { records: 1, by_cause: [(random.text(), 1)].into() }));
-                assert!(short(&event).is_none());
-                assert_eq!(line(&event).unwrap(), json::line(&event).unwrap());
+                assert_eq!(line(&event), json::line(&event).unwrap());
             }
+        }
+    }
+
+    #[test]
+    fn a_process_is_told_of_as_its_event_is() {
+        let mut random = Random(2);
+        for _ in 0..5_000 {
+            let named = [(); 2].map(|()| Named { id: random.text(), name: random.text() });
+            let types = [EventType::ProcessStarted, EventType::ProcessExecuted, EventType::ProcessExited];
+            let comm = random.text();
+            let status = u32::try_from(random.below(0x1_0000)).unwrap();
+            let exit = EventExit::told(crate::observation::ExitStatus::from_wait(status));
+            let process = ProcessEvent {
+                sequence: random.number(),
+                time: Timestamp::from_second(i64::try_from(random.below(2_000_000_000)).unwrap()).ok(),
+                boottime_ns: random.number(),
+                event_type: types[random.below(3)],
+                home: (random.below(2) == 0).then_some((&named[0], &named[1])),
+                pid: u32::try_from(random.number() >> 32).unwrap(),
+                start_boottime_ns: random.number(),
+                comm: &comm,
+                exit: (random.below(2) == 0).then_some(exit),
+                tier: EventTier::ForkExec,
+            };
+            let event = Event::from(&process);
+            let mut bytes = Vec::new();
+            process_line(&process, &mut bytes).unwrap();
+            assert_eq!(String::from_utf8(bytes).unwrap(), line(&event));
+            let colour = random.below(2) == 0;
+            let look = Look { width: None, colour, headers: true, inodes: false, filtered_from: None };
+            let mut out = String::from("before ");
+            process_human(&process, &look, &mut out);
+            assert_eq!(out.strip_prefix("before "), Some(people(&event, &look).as_str()));
         }
     }
 }

@@ -205,7 +205,7 @@ impl Tone {
         // Writing to memory does not fail.
         let _ = style.map_or(Ok(()), |style| write!(out, "{style}"));
         out.push_str(text);
-        out.extend(std::iter::repeat_n(' ', columns.saturating_sub(text.chars().count())));
+        (text.chars().count()..columns).for_each(|_| out.push(' '));
         let _ = style.map_or(Ok(()), |style| write!(out, "{style:#}"));
     }
 

@@ -5,14 +5,14 @@ use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 
 /// A map by pid or namespace.
-pub(super) type NumberMap<K, V> = HashMap<K, V, BuildHasherDefault<Spread>>;
+pub(crate) type NumberMap<K, V> = HashMap<K, V, BuildHasherDefault<Spread>>;
 
 /// A set of pids or namespaces.
-pub(super) type NumberSet<K> = HashSet<K, BuildHasherDefault<Spread>>;
+pub(crate) type NumberSet<K> = HashSet<K, BuildHasherDefault<Spread>>;
 
 /// Spreads numbers over all bits.
 #[derive(Default)]
-pub(super) struct Spread(u64);
+pub(crate) struct Spread(u64);
 
 impl Hasher for Spread {
     fn write(&mut self, bytes: &[u8]) {

@@ -12,7 +12,7 @@ mod class;
 mod exits;
 pub mod facts;
 mod grouping;
-mod hash;
+pub(crate) mod hash;
 mod index;
 mod links;
 pub mod namespaces;
@@ -33,6 +33,7 @@ pub(crate) mod well_known {
 }
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use crate::observation::{DeclaredPod, Gap, Observation, ProcessKey, Runtime, RuntimeState, RuntimeStatus};
 use crate::view::Pod;
@@ -42,7 +43,7 @@ use facts::Facts;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Snapshot {
     /// Every pod, also those without a living container; by name, then id.
-    pub pods: Vec<Pod>,
+    pub pods: Vec<Arc<Pod>>,
     /// What could not be made out of what was seen.
     pub gaps: Vec<Gap>,
 }
@@ -102,20 +103,34 @@ impl<'a> Model<'a> {
 /// Makes the snapshot of an observation.
 #[must_use]
 pub fn snapshot(observation: &Observation) -> Snapshot {
-    snapshot_of(&Model::of(observation))
+    snapshot_after(observation, None)
+}
+
+/// The same. Pods that are as they were `before` are shared with that.
+#[must_use]
+pub fn snapshot_after(observation: &Observation, before: Option<&Snapshot>) -> Snapshot {
+    snapshot_of(&Model::of(observation), before)
 }
 
 /// Makes it, and finds what rules judge besides: at little more than the price of one of the two.
 #[must_use]
-pub fn snapshot_and_facts(observation: &Observation) -> (Snapshot, Facts) {
+pub fn snapshot_and_facts(observation: &Observation, before: Option<&Snapshot>) -> (Snapshot, Facts) {
     let model = Model::of(observation);
-    (snapshot_of(&model), facts::of(&model))
+    (snapshot_of(&model, before), facts::of(&model))
 }
 
-fn snapshot_of(model: &Model<'_>) -> Snapshot {
+fn snapshot_of(model: &Model<'_>, before: Option<&Snapshot>) -> Snapshot {
     let behaviours = class::behaviours(model.observation);
-    let mut pods: Vec<Pod> =
-        model.pods.iter().map(|parts| pods::assemble(parts, model, &behaviours)).collect();
+    let before: HashMap<&str, &Arc<Pod>> =
+        before.into_iter().flat_map(|it| &it.pods).map(|pod| (pod.id.as_str(), pod)).collect();
+    let assemble = |parts| {
+        let pod = pods::assemble(parts, model, &behaviours);
+        match before.get(pod.id.as_str()) {
+            Some(same) if ***same == pod => Arc::clone(same),
+            _ => Arc::new(pod),
+        }
+    };
+    let mut pods: Vec<Arc<Pod>> = model.pods.iter().map(assemble).collect();
     pods.sort_by(|a, b| (&a.name, &a.namespace, &a.id).cmp(&(&b.name, &b.namespace, &b.id)));
     let mut gaps = pods::opaque(&model.units);
     gaps.extend(model.units.doubts.iter().cloned());

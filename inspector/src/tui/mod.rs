@@ -13,6 +13,8 @@ mod story;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use crate::view::{Event, Finding, Pod};
 
 pub use keys::Action;
@@ -29,7 +31,7 @@ pub struct Scene {
     /// How changes are noticed, in a word or two.
     pub heard: String,
     /// The pods, by name.
-    pub pods: Vec<Pod>,
+    pub pods: Vec<Arc<Pod>>,
     /// What is wrong, worst first.
     pub findings: Vec<Finding>,
     /// How many events of the kernel did not arrive since the beginning.

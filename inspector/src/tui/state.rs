@@ -1,5 +1,7 @@
 //! What is on the screen, and what news do to it.
 
+use std::sync::Arc;
+
 use super::Scene;
 use super::story::{Filter, Story};
 use crate::render::text::fit;
@@ -34,7 +36,7 @@ pub(super) enum Over {
 /// A pod of which everything is shown.
 #[derive(Clone, Debug)]
 pub(super) struct Detail {
-    pub(super) pod: Pod,
+    pub(super) pod: Arc<Pod>,
     pub(super) findings: Vec<Finding>,
     /// Whether it is not there any more.
     pub(super) gone: bool,
@@ -135,8 +137,8 @@ impl App {
     }
 
     /// The pods that are listed.
-    pub(super) fn listed(&self) -> Vec<&Pod> {
-        let listed = |pod: &&Pod| self.all || !(pod.is_over() || pod.is_single_process());
+    pub(super) fn listed(&self) -> Vec<&Arc<Pod>> {
+        let listed = |pod: &&Arc<Pod>| self.all || !(pod.is_over() || pod.is_single_process());
         self.scene.pods.iter().filter(listed).collect()
     }
 
@@ -146,7 +148,7 @@ impl App {
     }
 
     /// The marked pod.
-    pub(super) fn marked(&self) -> Option<&Pod> {
+    pub(super) fn marked(&self) -> Option<&Arc<Pod>> {
         self.listed().get(self.place).copied()
     }
 
@@ -182,7 +184,7 @@ impl App {
         let detail = self.detail.take();
         self.mark(place.unwrap_or(self.place));
         self.detail = detail.map(|detail| match self.scene.pods.iter().find(|pod| pod.id == detail.pod.id) {
-            Some(pod) => Detail { pod: pod.clone(), findings: self.findings(pod), gone: false },
+            Some(pod) => Detail { pod: Arc::clone(pod), findings: self.findings(pod), gone: false },
             None => Detail { gone: true, ..detail },
         });
     }

@@ -40,7 +40,7 @@ fn scene(list: &PodList) -> Scene {
     Scene {
         node: list.node.name.clone(),
         heard: "told by the kernel (fentry)".to_owned(),
-        pods: list.pods.clone(),
+        pods: list.pods.iter().cloned().map(Into::into).collect(),
         findings: list.findings.clone(),
         lost: 0,
         gaps: list.coverage.gaps.len(),

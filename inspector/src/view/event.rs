@@ -61,6 +61,106 @@ pub struct Event {
     pub node: Option<Box<NodeInfo>>,
 }
 
+impl Event {
+    /// One of which nothing but its type is known yet.
+    #[must_use]
+    pub const fn draft(event_type: EventType) -> Self {
+        Self {
+            api_version: super::API_VERSION,
+            kind: "Event",
+            sequence: 0,
+            time: None,
+            boottime_ns: 0,
+            event_type,
+            pod: None,
+            container: None,
+            process: None,
+            namespaces: Vec::new(),
+            exit: None,
+            victims: Vec::new(),
+            finding: None,
+            lost: None,
+            tier: EventTier::Iterator,
+            message: String::new(),
+            node: None,
+        }
+    }
+}
+
+/// An [`Event`] of a single process, where every one is told of: of few parts, which are borrowed, as there may be tens of
+/// thousands a second.
+#[derive(Clone, Debug)]
+pub struct ProcessEvent<'a> {
+    /// As in [`Event`], and so are these below.
+    pub sequence: u64,
+    /// When it happened.
+    pub time: Option<jiff::Timestamp>,
+    /// The same in nanoseconds since boot, suspend included.
+    pub boottime_ns: u64,
+    /// What happened.
+    pub event_type: EventType,
+    /// The pod and the container that it is in.
+    pub home: Option<(&'a Named, &'a Named)>,
+    /// Its pid as the reader's /proc numbers it.
+    pub pid: u32,
+    /// When it started, in nanoseconds since boot, suspend included.
+    pub start_boottime_ns: u64,
+    /// The kernel's name for it, which it can set itself.
+    pub comm: &'a str,
+    /// How it ended.
+    pub exit: Option<EventExit>,
+    /// How it was seen.
+    pub tier: EventTier,
+}
+
+impl ProcessEvent<'_> {
+    /// Appends it in words.
+    pub fn push_message(&self, out: &mut String) {
+        let mut number = itoa::Buffer::new();
+        out.push_str(self.comm);
+        out.push_str(" (");
+        out.push_str(number.format(self.pid));
+        out.push(')');
+        if let Some((_, container)) = self.home {
+            out.push_str(" of ");
+            out.push_str(&container.name);
+        }
+        let (ending, detail) = match (self.event_type, self.exit) {
+            (EventType::ProcessStarted, _) => (" started", None),
+            (EventType::ProcessExecuted, _) => (" is another program now", None),
+            (_, Some(EventExit { signal: Some(signal), .. })) => (" ended by signal ", Some(signal)),
+            (_, Some(EventExit { code: Some(code), .. })) => (" ended with code ", Some(code)),
+            _ => (" ended", None),
+        };
+        out.push_str(ending);
+        if let Some(detail) = detail {
+            out.push_str(number.format(detail));
+        }
+    }
+}
+
+impl From<&ProcessEvent<'_>> for Event {
+    fn from(event: &ProcessEvent<'_>) -> Self {
+        let ProcessEvent { sequence, time, boottime_ns, event_type, home, pid, start_boottime_ns, .. } =
+            *event;
+        let ProcessEvent { comm, exit, tier, .. } = *event;
+        let mut message = String::new();
+        event.push_message(&mut message);
+        Self {
+            sequence,
+            time,
+            boottime_ns,
+            pod: home.map(|(pod, _)| pod.clone()),
+            container: home.map(|(_, container)| container.clone()),
+            process: Some(EventProcess { pid, start_boottime_ns, comm: comm.to_owned() }),
+            exit,
+            tier,
+            message,
+            ..Self::draft(event_type)
+        }
+    }
+}
+
 /// What can happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]

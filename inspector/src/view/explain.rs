@@ -81,9 +81,9 @@ fn subject<'s>(
     containers: &HashMap<u32, String>,
     target: Target<'_>,
 ) -> Subject<'s> {
-    let container = |id: &str| {
-        snapshot.pods.iter().find_map(|pod| Some((pod, pod.containers.iter().find(|it| it.id == id)?)))
-    };
+    let pods = || snapshot.pods.iter().map(|pod| &**pod);
+    let container =
+        |id: &str| pods().find_map(|pod| Some((pod, pod.containers.iter().find(|it| it.id == id)?)));
     let info = |target_type| TargetInfo {
         target_type,
         id: None,
@@ -95,7 +95,7 @@ fn subject<'s>(
     };
     match target {
         Target::Pod(wanted) => {
-            let pod = snapshot.pods.iter().find(|pod| pod.id == wanted.id);
+            let pod = pods().find(|pod| pod.id == wanted.id);
             let dies = pod.map(owners).unwrap_or_default();
             Subject {
                 pod,
@@ -164,12 +164,7 @@ fn subject<'s>(
             let listed = |pod: &&Pod| pod.namespaces.iter().any(|it| (it.kind, it.inode) == (kind, inode));
             let lived_in = |pod: &&Pod| pod.running().any(|it| it.namespaces.get(&kind) == Some(&inode));
             let host = observation.host.is_host(kind, inode) == Some(true);
-            let pod = snapshot
-                .pods
-                .iter()
-                .find(listed)
-                .or_else(|| snapshot.pods.iter().find(lived_in))
-                .filter(|_| !host);
+            let pod = pods().find(listed).or_else(|| pods().find(lived_in)).filter(|_| !host);
             let all = Namespaces::of(observation);
             let row = all.position(kind, inode).and_then(|at| all.get(at));
             let owner = row.as_ref().map(|row| row.owner().into_owned());

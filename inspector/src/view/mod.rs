@@ -21,7 +21,9 @@ pub use audit::{
     Suppressed, Waived,
 };
 pub use cost::InfraCost;
-pub use event::{Change, Event, EventExit, EventProcess, EventTier, EventType, Killed, Lost, Named};
+pub use event::{
+    Change, Event, EventExit, EventProcess, EventTier, EventType, Killed, Lost, Named, ProcessEvent,
+};
 pub use explain::explain;
 pub use explanation::{
     Explanation, IfDies, Listener, NamespaceName, Network, OrphanedNamespace, Sharing, Started, TargetInfo,

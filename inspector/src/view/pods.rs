@@ -1,5 +1,7 @@
 //! The answer of `inspector pods`, put together from what was seen and what was made of it.
 
+use std::sync::Arc;
+
 use crate::observation::{HeardBy, Observation, Origin, TaskSource};
 use crate::state::Snapshot;
 use crate::view::{
@@ -46,6 +48,7 @@ pub fn pod_list(observation: &Observation, snapshot: Snapshot, findings: Vec<Fin
             hidden.unmanaged += u64::from(single && !dead);
             !dead && !single
         })
+        .map(Arc::unwrap_or_clone)
         .collect();
     let listed = |finding: &Finding| pods.iter().any(|pod| Some(&pod.id) == finding.subject.pod.as_ref());
     let findings = findings.into_iter().filter(listed).collect();

@@ -1,5 +1,7 @@
 //! What a target means, what is listed without one, and what is counted instead.
 
+use std::sync::Arc;
+
 use super::*;
 use crate::observation::Task;
 use crate::render::samples;
@@ -44,7 +46,7 @@ fn node_of_samples() -> (Observation, Snapshot, Vec<PidSpace>) {
             observation.tasks.push(task(container.init_pid));
         }
     }
-    (observation, Snapshot { pods, gaps: vec![] }, spaces)
+    (observation, Snapshot { pods: pods.into_iter().map(Arc::new).collect(), gaps: vec![] }, spaces)
 }
 
 fn ask(target: Option<&str>, all: bool) -> Result<ProcessList, TargetError> {
@@ -112,14 +114,14 @@ fn what_is_unknown_or_ambiguous_is_refused_with_what_could_be_meant() {
 #[test]
 fn two_of_one_name_are_ambiguous_unless_one_alone_lives() {
     let (observation, mut snapshot, spaces) = node_of_samples();
-    let mut twin = snapshot.pods[1].clone();
+    let mut twin = Pod::clone(&snapshot.pods[1]);
     twin.name = "nginx".to_owned();
     twin.id = samples::id(500);
     twin.namespace = Some("shop".to_owned());
     for (position, container) in twin.containers.iter_mut().enumerate() {
         container.id = samples::id(501 + position as u64);
     }
-    snapshot.pods.push(twin);
+    snapshot.pods.push(twin.into());
     let ask = |snapshot: &Snapshot, target: &str| {
         process_list(&observation, snapshot, spaces.clone(), Some(target), false)
     };
@@ -128,7 +130,7 @@ fn two_of_one_name_are_ambiguous_unless_one_alone_lives() {
     assert_eq!(candidates.len(), 2, "{error}");
     assert!(error.to_string().contains("pod/shop/nginx"), "{error}");
     assert!(ask(&snapshot, "shop/nginx").is_ok());
-    for container in &mut snapshot.pods.last_mut().unwrap().containers {
+    for container in &mut Arc::make_mut(snapshot.pods.last_mut().unwrap()).containers {
         container.state = State::Exited;
     }
     assert_eq!(containers(&ask(&snapshot, "nginx").unwrap()), ["busybox", "nginx"]);

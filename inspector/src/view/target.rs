@@ -135,8 +135,8 @@ impl<'a> Target<'a> {
         let target = || target.to_owned();
         match found.pop() {
             None => {
-                let known: Vec<Self> =
-                    snapshot.pods.iter().map(Self::Pod).filter(|it| it.is_living(snapshot)).collect();
+                let pods = snapshot.pods.iter().map(|pod| Self::Pod(pod));
+                let known: Vec<Self> = pods.filter(|it| it.is_living(snapshot)).collect();
                 Err(TargetError::Unknown { target: target(), candidates: words(&known) })
             }
             Some(it) if found.is_empty() => Ok(it),

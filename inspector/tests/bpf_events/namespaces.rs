@@ -59,7 +59,7 @@ fn a_namespace_of_each_kind_is_told_with_its_maker_and_so_is_its_members_death()
         assert!(
             fork.parent.is_none() && fork.exit.is_none() && !fork.kernel_thread && !fork.parent_is_callers
         );
-        assert_eq!((&fork.cgroup.name, fork.cgroup.name_truncated), (&cgroup, false));
+        assert_eq!((&*fork.cgroup.name, fork.cgroup.name_truncated), (cgroup.as_str(), false));
         assert_eq!(fork.uid, 0);
 
         let status = exit.exit.unwrap();
@@ -247,7 +247,7 @@ fn exec_in_other_namespaces_is_told_and_again_with_what_was_told_before() {
     child.wait().unwrap();
     let events = everything(&mut reader);
     let told = of(&events, pid);
-    let seen: Vec<_> = told.iter().map(|event| (event.kind, event.comm.as_str())).collect();
+    let seen: Vec<_> = told.iter().map(|event| (event.kind, &*event.comm)).collect();
     assert_eq!(seen, [(EventKind::Exec, "unshare"), (EventKind::Exec, "sleep"), (EventKind::Exit, "sleep")]);
     let [first, second, exit] = told[..] else { unreachable!() };
     // It began as a copy of this process, in the same namespaces.

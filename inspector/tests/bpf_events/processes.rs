@@ -71,7 +71,7 @@ fn everybody_is_told_of_where_that_is_asked_for() {
     assert_eq!(kinds(&events, child.id()), [EventKind::Fork, EventKind::Exec, EventKind::Exit]);
     assert_eq!(told[0].caller.unwrap().tgid, std::process::id());
     assert!(told.iter().all(|event| event.old == told[0].old));
-    assert_eq!((told[1].comm.as_str(), told[2].exit.unwrap().code), ("sh", Some(3)));
+    assert_eq!((&*told[1].comm, told[2].exit.unwrap().code), ("sh", Some(3)));
     assert_eq!(kinds(&events, pid), [EventKind::Fork, EventKind::Exit]);
     assert_eq!(kinds(&events, std::process::id()), [], "threads that change nothing");
 }

@@ -76,12 +76,12 @@ fn who_is_put_into_a_containers_cgroup_before_it_executes_is_of_the_container() 
     world.process(600, "runc").with(100, &[Kind::Net, Kind::Pid]).child_of(1);
     let child = world.task(600).clone();
     let fork = event(&world, EventKind::Fork, &child, 1);
-    let runtimes = EventCgroup { v2: Some(5), name: "docker.service".to_owned(), ..EventCgroup::default() };
-    let own = EventCgroup { v2: Some(77), name: id("app"), ..EventCgroup::default() };
+    let runtimes = EventCgroup { v2: Some(5), name: "docker.service".into(), ..EventCgroup::default() };
+    let own = EventCgroup { v2: Some(77), name: id("app").into(), ..EventCgroup::default() };
     let exec = event(&world, EventKind::Exec, &child, 2);
     let events = vec![
         KernelEvent { cgroup: runtimes, ..fork },
-        KernelEvent { cgroup: own, comm: "sleep".to_owned(), ..exec },
+        KernelEvent { cgroup: own, comm: "sleep".into(), ..exec },
     ];
     tell(&mut engine, events);
     let seen = engine.last().observation();
@@ -90,7 +90,7 @@ fn who_is_put_into_a_containers_cgroup_before_it_executes_is_of_the_container() 
 
 #[test]
 fn a_containers_process_that_is_brief_is_none_of_its_own() {
-    let own = |name: &str, v2| EventCgroup { v2, name: name.to_owned(), ..EventCgroup::default() };
+    let own = |name: &str, v2| EventCgroup { v2, name: name.into(), ..EventCgroup::default() };
     let cases = [
         (own(&id("app"), Some(77)), false),
         // One that a look saw below the container's, and one that no look saw and that is named for a container.

@@ -61,7 +61,8 @@ impl Redactor {
             cgroup,
         } = event;
         let EventCgroup { v2, pids, name, name_is_of_pids, name_truncated } = cgroup;
-        let cgroup = EventCgroup { v2, pids, name: self.words.name(&name), name_is_of_pids, name_truncated };
+        let name = self.words.name(&name).into();
+        let cgroup = EventCgroup { v2, pids, name, name_is_of_pids, name_truncated };
         KernelEvent {
             kind,
             boottime_ns,
@@ -69,7 +70,7 @@ impl Redactor {
             tgid,
             start_boottime_ns,
             process_start_boottime_ns,
-            comm: self.words.comm(&comm),
+            comm: self.words.comm(&comm).into(),
             uid,
             user_namespace_owner,
             level,

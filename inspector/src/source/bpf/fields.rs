@@ -40,8 +40,12 @@ pub fn inodes(fields: &mut Fields<'_>) -> Option<NamespaceSet> {
     Some(NamespaceSet { namespaces, pid_for_children, time_for_children })
 }
 
-/// Bytes up to a NUL, or all.
+/// Bytes up to a NUL, or all, as a text.
 pub fn text(bytes: &[u8]) -> String {
-    let bytes = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
-    String::from_utf8_lossy(bytes).into_owned()
+    String::from_utf8_lossy(until_nul(bytes)).into_owned()
+}
+
+/// Bytes up to a NUL, or all.
+pub fn until_nul(bytes: &[u8]) -> &[u8] {
+    bytes.split(|byte| *byte == 0).next().unwrap_or_default()
 }

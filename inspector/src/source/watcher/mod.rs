@@ -237,7 +237,9 @@ impl Watcher {
                 if self.is_dying(&told.events) { (DYING, DYING) } else { (QUIET, PATIENCE) };
             let left = patience.saturating_sub(began.elapsed());
             let rest = self.rests_until.saturating_duration_since(Instant::now());
-            let wait = if told.events.len() < ENOUGH { quiet.min(left).max(rest) } else { Duration::ZERO };
+            // With processes that come and go nothing belongs, and nothing is made of them.
+            let waits = told.events.len() < ENOUGH && (is_news || !told.lost.is_empty());
+            let wait = if waits { quiet.min(left).max(rest) } else { Duration::ZERO };
             if let Some(listener) = &mut self.listener
                 && !wait.is_zero()
             {

@@ -61,7 +61,7 @@ mod tests {
             tgid,
             start_boottime_ns: tgid.into(),
             process_start_boottime_ns: tgid.into(),
-            comm: "it".to_owned(),
+            comm: "it".into(),
             uid: 0,
             user_namespace_owner: 0,
             level: 0,

@@ -9,11 +9,13 @@ pub(crate) mod world;
 
 use world::{World, id};
 
+use std::sync::Arc;
+
 use crate::observation::Kind;
 use crate::view::{Class, ClassEvidence, Evidence, Pod, Role, State, Verdict};
 
 /// The pod that has this container.
-fn pod_of<'p>(pods: &'p [Pod], name: &str) -> &'p Pod {
+fn pod_of<'p>(pods: &'p [Arc<Pod>], name: &str) -> &'p Pod {
     let mut found = pods.iter().filter(|pod| pod.containers.iter().any(|container| container.name == name));
     let pod = found.next().unwrap_or_else(|| panic!("no pod has a container {name}: {pods:#?}"));
     assert!(found.next().is_none(), "{name} is in two pods: {pods:#?}");
@@ -38,7 +40,7 @@ fn owner(pod: &Pod, kind: Kind) -> &crate::view::Owner {
 }
 
 /// What the rules say of these pods, of which nothing else is known.
-fn findings(pods: &[Pod]) -> Vec<crate::view::Finding> {
+fn findings(pods: &[Arc<Pod>]) -> Vec<crate::view::Finding> {
     let facts = crate::state::facts::Facts::default();
     crate::findings::evaluate(&crate::findings::Node::new("node", pods, &facts)).findings
 }

@@ -31,7 +31,7 @@ fn processless(world: &mut World, sandbox: &str, inode: u32, containers: &[(&str
     }
 }
 
-fn pod_named<'p>(pods: &'p [Pod], name: &str) -> &'p Pod {
+fn pod_named<'p>(pods: &'p [Arc<Pod>], name: &str) -> &'p Pod {
     pods.iter().find(|pod| pod.name == name).unwrap_or_else(|| panic!("no pod {name} in {pods:#?}"))
 }
 

@@ -1,5 +1,7 @@
 //! Small nodes to judge, described in a line each.
 
+use std::sync::Arc;
+
 use crate::observation::{
     Behaviour, Declaration, DeclaredContainer, DeclaredPod, Inodes, Kind, Mount, MountKind, Observation,
     Origin, ProcessKey, Runtime, RuntimeState, Task, Wait,
@@ -166,7 +168,7 @@ impl World {
         });
     }
 
-    pub fn pods(&mut self) -> Vec<Pod> {
+    pub fn pods(&mut self) -> Vec<Arc<Pod>> {
         self.seen.tasks.put_in_order();
         crate::state::snapshot(&self.seen).pods
     }

@@ -86,7 +86,7 @@ impl App {
         };
         if let Some(id) = &filter.pod {
             let pod = self.scene.pods.iter().find(|pod| pod.id == *id);
-            let name = pod.map_or_else(|| words::short_id(id), words::pod_name);
+            let name = pod.map_or_else(|| words::short_id(id), |pod| words::pod_name(pod));
             title += &format!(" · pod {}", fit(&name, 32));
         }
         if !filter.text.is_empty() {

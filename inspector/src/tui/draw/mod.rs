@@ -84,7 +84,7 @@ impl App {
             both(Layout::horizontal([Constraint::Length(left), Constraint::Min(1)]).areas(body))
         } else if body.height >= HIGH {
             // No more than there is to show.
-            let lines = self.listed().into_iter().map(pods::size).sum::<usize>().max(4) + 2;
+            let lines = self.listed().into_iter().map(|pod| pods::size(pod)).sum::<usize>().max(4) + 2;
             let most = body.height * 9 / 20;
             let upper = u16::try_from(lines).unwrap_or(most).min(most);
             both(Layout::vertical([Constraint::Length(upper), Constraint::Min(1)]).areas(body))

@@ -1,5 +1,7 @@
 //! The pods, with their containers below them.
 
+use std::sync::Arc;
+
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Modifier;
@@ -40,7 +42,7 @@ impl App {
             frame.render_widget(Paragraph::new(lines.collect::<Vec<_>>()), inner);
             return;
         }
-        let size = |pod: &&Pod| size(pod);
+        let size = |pod: &&Arc<Pod>| size(pod);
         let marked = self.place();
         let start: usize = listed.iter().take(marked).map(size).sum();
         let end = start + listed.get(marked).map_or(0, size);

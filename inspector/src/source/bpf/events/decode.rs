@@ -1,9 +1,11 @@
 //! From a record of the ring buffer to an event. Pure: it touches no machine.
 
+use std::sync::Arc;
+
 use inspector_common::{ABI, EVENT_NAME_LEN, EventRecord, event_flags as flags, kind};
 use thiserror::Error;
 
-use super::super::fields::{Fields, inodes, text};
+use super::super::fields::{Fields, inodes, until_nul};
 use crate::observation::{EventCgroup, EventKind, ExitStatus, KernelEvent, NamespaceSet, TaskRef};
 
 /// Bytes that are no event.
@@ -29,22 +31,59 @@ pub enum EventDecodeError {
     },
 }
 
-/// Decodes one record.
-pub fn decode(record: &[u8]) -> Result<KernelEvent, EventDecodeError> {
-    let mut fields = Fields(record);
-    let header = (fields.u16(), fields.u16(), fields.u32());
-    let (kind, abi, length) = (header.0.unwrap_or(0), header.1.unwrap_or(0), header.2.unwrap_or(0));
-    let no_event = EventDecodeError::NoEvent { kind, abi, length: record.len() };
-    let whole = size_of::<EventRecord>();
-    if record.len() != whole || length as usize != whole || kind != kind::EVENT || abi != ABI {
-        return Err(no_event);
+/// Decodes records. There are few names, and they come again and again: each is kept, and shared.
+pub struct Decoder {
+    comms: Names,
+    cgroups: Names,
+}
+
+impl Decoder {
+    pub fn new() -> Self {
+        Self { comms: Names::new(), cgroups: Names::new() }
     }
-    let Some(raw) = Raw::read(&mut fields) else { return Err(no_event) };
-    raw.event()
+
+    /// Decodes one record.
+    pub fn decode(&mut self, record: &[u8]) -> Result<KernelEvent, EventDecodeError> {
+        let mut fields = Fields(record);
+        let header = (fields.u16(), fields.u16(), fields.u32());
+        let (kind, abi, length) = (header.0.unwrap_or(0), header.1.unwrap_or(0), header.2.unwrap_or(0));
+        let no_event = EventDecodeError::NoEvent { kind, abi, length: record.len() };
+        let whole = size_of::<EventRecord>();
+        if record.len() != whole || length as usize != whole || kind != kind::EVENT || abi != ABI {
+            return Err(no_event);
+        }
+        let Some(raw) = Raw::read(&mut fields) else { return Err(no_event) };
+        raw.event(self)
+    }
+}
+
+/// Names that came lately, each at the place that a number of its owner's leads to.
+struct Names([Option<Arc<str>>; Self::PLACES]);
+
+impl Names {
+    const BITS: u32 = 6;
+    const PLACES: usize = 1 << Self::BITS;
+
+    const fn new() -> Self {
+        Self([const { None }; Self::PLACES])
+    }
+
+    /// The text of these bytes.
+    fn share(&mut self, bytes: &[u8], number: u64) -> Arc<str> {
+        /// The golden ratio's, of 64 bits: numbers that are near each other come to lie far apart.
+        const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+        let made = || Arc::from(String::from_utf8_lossy(bytes));
+        let place = usize::try_from(number.wrapping_mul(SPREAD) >> (u64::BITS - Self::BITS));
+        let Some(kept) = place.ok().and_then(|place| self.0.get_mut(place)) else { return made() };
+        match kept {
+            Some(name) if name.as_bytes() == bytes => Arc::clone(name),
+            _ => Arc::clone(kept.insert(made())),
+        }
+    }
 }
 
 /// The record's fields, in its order.
-struct Raw {
+struct Raw<'r> {
     boottime_ns: u64,
     start_boottime_ns: u64,
     process_start_boottime_ns: u64,
@@ -66,11 +105,11 @@ struct Raw {
     old: NamespaceSet,
     new: NamespaceSet,
     comm: [u8; 16],
-    cgroup_name: [u8; EVENT_NAME_LEN],
+    cgroup_name: &'r [u8],
 }
 
-impl Raw {
-    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+impl<'r> Raw<'r> {
+    fn read(fields: &mut Fields<'r>) -> Option<Self> {
         Some(Self {
             boottime_ns: fields.u64()?,
             start_boottime_ns: fields.u64()?,
@@ -93,11 +132,11 @@ impl Raw {
             old: inodes(fields)?,
             new: inodes(fields)?,
             comm: fields.take()?,
-            cgroup_name: fields.take()?,
+            cgroup_name: fields.0.get(..EVENT_NAME_LEN)?,
         })
     }
 
-    fn event(self) -> Result<KernelEvent, EventDecodeError> {
+    fn event(self, names: &mut Decoder) -> Result<KernelEvent, EventDecodeError> {
         let no_such = |what, value| EventDecodeError::NoSuch { what, value };
         let kind = *(EventKind::ALL.get(self.event as usize)).ok_or(no_such("kind", self.event))?;
         let name = (self.cgroup_name.get(..self.cgroup_name_length as usize))
@@ -109,6 +148,8 @@ impl Raw {
             process_start_boottime_ns: self.other_start_boottime_ns,
         });
         let known = |id| (id != 0).then_some(id);
+        let comm = self.comm.as_chunks().0.iter().fold(0, |all, half| all ^ u64::from_ne_bytes(*half));
+        let of_name = if has(flags::NAME_OF_PIDS) { self.cgroup_pids } else { self.cgroup_v2 };
         Ok(KernelEvent {
             kind,
             boottime_ns: self.boottime_ns,
@@ -116,7 +157,7 @@ impl Raw {
             tgid: self.tgid,
             start_boottime_ns: self.start_boottime_ns,
             process_start_boottime_ns: self.process_start_boottime_ns,
-            comm: text(&self.comm),
+            comm: names.comms.share(until_nul(&self.comm), comm),
             uid: self.uid,
             user_namespace_owner: self.user_namespace_owner,
             level: self.level,
@@ -136,7 +177,7 @@ impl Raw {
             cgroup: EventCgroup {
                 v2: known(self.cgroup_v2),
                 pids: known(self.cgroup_pids),
-                name: String::from_utf8_lossy(name).into_owned(),
+                name: names.cgroups.share(name, of_name),
                 name_is_of_pids: has(flags::NAME_OF_PIDS),
                 name_truncated: has(flags::NAME_TRUNCATED),
             },
@@ -172,6 +213,30 @@ mod tests {
         bytes
     }
 
+    fn decode(record: &[u8]) -> Result<KernelEvent, EventDecodeError> {
+        Decoder::new().decode(record)
+    }
+
+    #[test]
+    fn names_are_shared_and_never_mixed_up() {
+        let mut decoder = Decoder::new();
+        // More than there are places for, under one id as well as under many.
+        for round in 0..3_u8 {
+            for number in 0..200_u8 {
+                let mut bytes = record(1, 0, 0, format!("cgroup-{number}").as_bytes());
+                bytes[40..48].copy_from_slice(&u64::from(number / 2).to_ne_bytes());
+                bytes[184..192].copy_from_slice(format!("comm{number:04}").as_bytes());
+                bytes[192] = 0;
+                let event = decoder.decode(&bytes).unwrap();
+                assert_eq!(*event.cgroup.name, *format!("cgroup-{number}"), "round {round}");
+                assert_eq!(*event.comm, *format!("comm{number:04}"), "round {round}");
+                let again = decoder.decode(&bytes).unwrap();
+                assert!(Arc::ptr_eq(&event.comm, &again.comm), "round {round}, {number}");
+                assert!(Arc::ptr_eq(&event.cgroup.name, &again.cgroup.name), "round {round}, {number}");
+            }
+        }
+    }
+
     #[test]
     fn every_field_is_where_it_belongs() {
         let event = decode(&record(0, flags::PID_NAMESPACE_INIT, 7, b"docker-\xff")).unwrap();
@@ -179,7 +244,7 @@ mod tests {
         assert_eq!((event.pid, event.tgid, event.start_boottime_ns), (12, 11, 900));
         assert_eq!((event.process_start_boottime_ns, event.level, event.pid_inside), (800, 2, 1));
         assert_eq!((event.uid, event.user_namespace_owner), (1000, 1001));
-        assert_eq!(event.comm, "x\u{fffd}");
+        assert_eq!(&*event.comm, "x\u{fffd}");
         assert!(event.is_thread() && event.pid_namespace_init && !event.kernel_thread);
         let caller = TaskRef { pid: 21, tgid: 20, process_start_boottime_ns: 700 };
         assert_eq!((event.caller, event.parent, event.exit), (Some(caller), None, None));
@@ -190,8 +255,7 @@ mod tests {
         }
         assert_eq!((old.pid_for_children, old.time_for_children), (Some(109), Some(110)));
         assert_eq!((new.pid_for_children, new.time_for_children), (Some(209), None));
-        let cgroup =
-            EventCgroup { v2: Some(4001), name: "docker-\u{fffd}".to_owned(), ..EventCgroup::default() };
+        let cgroup = EventCgroup { v2: Some(4001), name: "docker-\u{fffd}".into(), ..EventCgroup::default() };
         assert_eq!(event.cgroup, cgroup);
     }
 

@@ -25,6 +25,7 @@ use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
 
 use self::attach::{Attached, Kernel};
+use self::decode::Decoder;
 use self::slots::Slots;
 use super::error::{BpfError, classify};
 use super::program::{Programs, Wanted};
@@ -108,6 +109,7 @@ pub struct EventReader {
     /// Events that the last look took: about as many as the next one will.
     usual: usize,
     tier: EventTier,
+    decoder: Decoder,
     untracked: u64,
     undecodable: u64,
     gaps: Vec<Gap>,
@@ -174,6 +176,7 @@ impl EventReader {
             at_once: ring_bytes as usize / size_of::<EventRecord>(),
             usual: 0,
             tier,
+            decoder: Decoder::new(),
             untracked: 0,
             undecodable: 0,
             gaps: kernel.gaps,
@@ -240,7 +243,7 @@ impl EventReader {
     fn drain(&mut self, events: &mut Vec<KernelEvent>) {
         for _ in 0..self.at_once {
             let Some(record) = self.ring.next() else { return };
-            match decode::decode(&record) {
+            match self.decoder.decode(&record) {
                 Ok(event) => events.push(event),
                 Err(error) => {
                     self.undecodable += 1;
