@@ -1,6 +1,9 @@
 //! Beginnings and ends of processes that no runtime claims, whatever comes between two looks.
 
+use std::sync::Arc;
+
 use super::*;
+use crate::view::Pod;
 
 /// A group of two, parent and child, whose own parent is none of it.
 fn group() -> World {
@@ -217,4 +220,28 @@ fn a_look_that_saw_the_same_is_the_last_moment_and_what_differs_then_is_told() {
     world.seen.node.boottime_ns += 2_000_000_000;
     let told: Vec<_> = advance(&mut engine, &world).iter().map(|event| event.event_type).collect();
     assert!(told.contains(&T::ForeignEntered), "{told:?}");
+}
+
+#[test]
+fn moments_share_the_pods_that_are_as_they_were() {
+    let mut world = application_owned();
+    world.docker("other", 300);
+    let mut engine = engine(&world);
+    let pods = |engine: &Engine| engine.last().pods().to_vec();
+    let first = pods(&engine);
+    // The joiner ends: the pod is another one, and the other is not.
+    let end = exit(&mut world, 200, 0, 1);
+    tell(&mut engine, vec![end]);
+    let told = pods(&engine);
+    world.seen.tasks.retain(|task| task.pid != 200);
+    world.seen.node.boottime_ns += 1_000_000_000;
+    advance(&mut engine, &world);
+    let looked = pods(&engine);
+    let shared = |one: &[Arc<Pod>], other: &[Arc<Pod>]| -> Vec<(String, bool)> {
+        let same = |pod: &Arc<Pod>| other.iter().any(|it| Arc::ptr_eq(it, pod));
+        one.iter().map(|pod| (pod.name.clone(), same(pod))).collect()
+    };
+    let named = |names: [(&str, bool); 2]| names.map(|(name, same)| (name.to_owned(), same));
+    assert_eq!(shared(&first, &told), named([("nginx", false), ("other", true)]));
+    assert_eq!(shared(&first, &looked), named([("nginx", false), ("other", true)]));
 }

