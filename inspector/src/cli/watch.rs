@@ -138,17 +138,8 @@ impl<'a> Stream<'a> {
                 Input::Told(_) => {}
             }
             let looked = matches!(input, Input::Look(_));
-            let mut goes_on = Ok(true);
-            let events = engine.take_telling(input, |event, moment| {
-                if matches!(goes_on, Ok(true)) {
-                    goes_on = self.tell_process(event, moment);
-                }
-            });
-            let news = looked || !events.is_empty();
-            if !goes_on? || !self.tell(events, engine.last())? {
-                return Ok(());
-            }
-            if let Some(stage) = self.stage.as_mut().filter(|_| news) {
+            let Some(events) = self.take(&mut engine, input, 0)? else { return Ok(()) };
+            if let Some(stage) = self.stage.as_mut().filter(|_| looked || events > 0) {
                 stage.show(engine.last(), &how, engine.lost());
             }
         }
@@ -190,15 +181,7 @@ impl<'a> Stream<'a> {
             }
         }
         while let Some(input) = replay.next()? {
-            let is_told = |boottime_ns| from_ns.is_none_or(|from_ns| boottime_ns >= from_ns);
-            let mut goes_on = Ok(true);
-            let events = engine.take_telling(input, |event, moment| {
-                if matches!(goes_on, Ok(true)) && is_told(event.boottime_ns) {
-                    goes_on = self.tell_process(event, moment);
-                }
-            });
-            let events = events.into_iter().filter(|event| is_told(event.boottime_ns));
-            if !goes_on? || !self.tell(events, engine.last())? {
+            if self.take(&mut engine, input, from_ns.unwrap_or(0))?.is_none() {
                 return Ok(());
             }
         }
@@ -216,18 +199,30 @@ impl<'a> Stream<'a> {
         self.args.all_processes.then(|| self.wanted.clone())
     }
 
-    /// Tells what is wanted of what one input brought; false once it is over: what was waited for has happened, or nobody reads
-    /// any more. No line waits for the next input.
-    fn tell(&mut self, events: impl IntoIterator<Item = Event>, moment: &Moment) -> Result<bool, Failure> {
-        for event in events {
-            if self.wanted.takes(&event) && !self.tell_one(event, moment)? {
-                return Ok(false);
+    /// Has the engine take an input, and tells what is wanted of what it brought from some moment on. Gives how many events there
+    /// were besides those of single processes; `None` once it is over: what was waited for has happened, or nobody reads any more.
+    /// No line waits for the next input.
+    fn take(&mut self, engine: &mut Engine, input: Input, from_ns: u64) -> Result<Option<usize>, Failure> {
+        let mut goes_on = Ok(true);
+        let events = engine.take_telling(input, |event, moment| {
+            if matches!(goes_on, Ok(true)) && event.boottime_ns >= from_ns {
+                goes_on = self.tell_process(event, moment);
+            }
+        });
+        if !goes_on? {
+            return Ok(None);
+        }
+        let count = events.len();
+        for event in events.into_iter().filter(|event| event.boottime_ns >= from_ns) {
+            if self.wanted.takes(&event) && !self.tell(event, engine.last())? {
+                return Ok(None);
             }
         }
-        self.flush()
+        Ok(self.flush()?.then_some(count))
     }
 
-    fn tell_one(&mut self, mut event: Event, moment: &Moment) -> Result<bool, Failure> {
+    /// Tells of something that is wanted. Its line may wait until the rest of its input is told. False once it is over.
+    fn tell(&mut self, mut event: Event, moment: &Moment) -> Result<bool, Failure> {
         let done = self.args.until == Some(event.event_type);
         if let Some(stage) = &self.stage {
             let line = done.then(|| {
@@ -248,11 +243,11 @@ impl<'a> Stream<'a> {
         )
     }
 
-    /// Tells of a process, which is wanted. Its line may wait until the rest of its input is told.
+    /// The same of a process.
     fn tell_process(&mut self, event: &ProcessEvent<'_>, moment: &Moment) -> Result<bool, Failure> {
         // The first one is of more parts than others.
         if self.stage.is_some() || !self.written {
-            return self.tell_one(event.into(), moment);
+            return self.tell(event.into(), moment);
         }
         self.add(
             self.args.until == Some(event.event_type),
