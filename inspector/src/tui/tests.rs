@@ -11,28 +11,18 @@ use super::{Action, App, Scene};
 use crate::render::samples;
 use crate::render::tests::expect;
 use crate::render::text::{is_plain, width};
-use crate::view::{API_VERSION, Event, EventTier, EventType as T, Named, PodList};
+use crate::view::{Event, EventTier, EventType as T, Named, PodList};
 
 /// Something that happened.
 pub(super) fn event(event_type: T, message: &str, pod: Option<(&str, &str)>) -> Event {
     Event {
-        api_version: API_VERSION,
-        kind: "Event",
         sequence: 1,
         time: "2026-11-27T19:45:01.123456789Z".parse().ok(),
         boottime_ns: 5,
-        event_type,
         pod: pod.map(|(id, name)| Named { id: id.to_owned(), name: name.to_owned() }),
-        container: None,
-        process: None,
-        namespaces: Vec::new(),
-        exit: None,
-        victims: Vec::new(),
-        finding: None,
-        lost: None,
         tier: EventTier::Fexit,
         message: message.to_owned(),
-        node: None,
+        ..Event::draft(event_type)
     }
 }
 
