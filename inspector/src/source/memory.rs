@@ -41,8 +41,8 @@ pub fn give_back() {
     static CODE: OnceLock<Vec<(usize, usize)>> = OnceLock::new();
     for (start, length) in CODE.get_or_init(code) {
         let start = std::ptr::with_exposed_provenance_mut(*start);
-        // SAFETY: a private mapping of this program's file that nobody writes to, which stays for as long as the program runs.
-        // What is let go of is read from the file again, which the kernel lets nobody write to meanwhile.
+        // SAFETY: a private mapping of this program's file, which stays for as long as the program runs and which the program
+        // does not write to: so its pages are those of the page cache, before and after. (A debugger's breakpoints are not.)
         let given = unsafe { madvise(start, *length, Advice::LinuxDontNeed) };
         if let Err(error) = given {
             log::debug!("code that is not used stays in memory: {error}");

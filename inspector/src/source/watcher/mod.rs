@@ -237,7 +237,7 @@ impl Watcher {
                 if self.is_dying(&told.events) { (DYING, DYING) } else { (QUIET, PATIENCE) };
             let left = patience.saturating_sub(began.elapsed());
             let rest = self.rests_until.saturating_duration_since(Instant::now());
-            // With processes that come and go nothing belongs, and nothing is made of them.
+            // Nothing belongs to processes that merely come and go, and nothing is made of them.
             let waits = told.events.len() < ENOUGH && (is_news || !told.lost.is_empty());
             let wait = if waits { quiet.min(left).max(rest) } else { Duration::ZERO };
             if let Some(listener) = &mut self.listener
