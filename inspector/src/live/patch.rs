@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use super::ENDS_NS;
 use crate::observation::{
     EventCgroup, EventKind, ExitStatus, KernelEvent, Kind, NamespaceSet, Observation, RuntimeState, Task,
     Tasks,
@@ -38,12 +39,27 @@ impl Paths {
     }
 }
 
-/// Whether this is the end of a process that is there still.
+/// Whether this is the end of a process that is there still, or of an init that waits for those whom the kernel has killed
+/// with it: it has left its namespaces by then, so that it looks dead while they may still look alive.
 pub(super) fn is_leaving(event: &KernelEvent, observation: &Observation) -> bool {
+    let is_it = |task: &&Task| task.start_boottime_ns == event.process_start_boottime_ns;
+    let row = || observation.task(event.tgid).filter(is_it);
     event.kind == EventKind::Exit
-        && observation
-            .task(event.tgid)
-            .is_some_and(|it| it.start_boottime_ns == event.process_start_boottime_ns && !it.is_dead())
+        && row().is_some_and(|task| {
+            !task.is_dead() || (is_recent(event, observation) && has_living_members(task, observation))
+        })
+}
+
+/// Who hangs in the kernel for longer, killed or not, is there.
+fn is_recent(event: &KernelEvent, observation: &Observation) -> bool {
+    event.boottime_ns + ENDS_NS >= observation.node.boottime_ns
+}
+
+/// Whether somebody lives in the PID namespace that a task is the init of.
+fn has_living_members(init: &Task, observation: &Observation) -> bool {
+    let inode = init.namespaces.get(Kind::Pid).filter(|_| init.pid_namespace_init);
+    let is_member = |task: &Task| task.namespaces.get(Kind::Pid) == inode && !task.is_dead();
+    inode.is_some() && observation.tasks.iter().any(|task| is_member(task))
 }
 
 /// Applies events, in the kernel's order.

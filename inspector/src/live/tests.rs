@@ -283,6 +283,29 @@ fn an_init_takes_its_pid_namespace_with_it_in_one_breath() {
 }
 
 #[test]
+fn who_is_killed_with_an_init_is_not_alive_while_that_waits_for_it() {
+    let mut world = application_owned();
+    let mut engine = engine(&world);
+    let end = exit(&mut world, 100, 0, 3);
+    let order = types(&tell(&mut engine, vec![end]));
+    assert_eq!(order[..3], [T::ContainerExited, T::OwnerExited, T::PodCollapsed], "{order:?}");
+    // A look finds the init past its namespaces, busybox and a child of it still in them.
+    let init = world.task(100);
+    init.zombie = true;
+    init.namespaces = init.namespaces.iter().filter(|it| [Kind::Pid, Kind::User].contains(&it.0)).collect();
+    let mut child = world.task(200).clone();
+    (child.pid, child.tgid, child.parent) = (201, 201, 200);
+    world.seen.tasks.push(child);
+    world.seen.node.boottime_ns += 50_000_000;
+    let began = [T::ContainerStarted, T::ContainerExited, T::PodSurvived];
+    let events = advance(&mut engine, &world);
+    assert!(!events.iter().any(|it| began.contains(&it.event_type)), "{events:#?}");
+    // Whom the kernel cannot kill, it has not killed.
+    world.seen.node.boottime_ns += ENDS_NS;
+    the(&advance(&mut engine, &world), T::ContainerStarted);
+}
+
+#[test]
 fn every_use_of_an_inode_within_one_batch_is_told() {
     let mut world = World::new();
     world.process(500, "maker");
