@@ -11,6 +11,7 @@
 
 mod birth;
 mod brief;
+mod dying;
 mod exits;
 mod generations;
 mod lineage;
@@ -36,6 +37,7 @@ use crate::observation::{
 use crate::view::{Event, EventTier, ProcessEvent};
 use birth::Births;
 use brief::Briefs;
+use dying::Dying;
 use generations::{Creation, Generations, Span};
 use lineage::Lineage;
 use losses::Losses;
@@ -93,6 +95,7 @@ pub struct Engine {
     /// Containers whose end a look found, and when that began: what is heard later of what was before is no other life.
     over: HashMap<String, u64>,
     births: Births,
+    dying: Dying,
     visits: Visits,
     sequence: u64,
     by: Option<HeardBy>,
@@ -127,6 +130,7 @@ impl Engine {
             ends: Ends::new(),
             over: HashMap::new(),
             births: Births::default(),
+            dying: Dying::default(),
             visits: Visits::default(),
             sequence: 0,
             by,
@@ -194,12 +198,14 @@ impl Engine {
         for birth in born {
             events.extend(self.birth(&birth.events, &observation));
         }
-        // Who has ended and is there still is on the way out: an init waits for the others of its PID namespace.
+        // Who has ended and is there still is on the way out.
         self.seen_ns = span.since_ns;
         let moment = &observation;
         self.log.retain(|event| event.boottime_ns >= span.since_ns || patch::is_leaving(event, moment));
+        let doomed = self.dying.see(&observation, &self.ends);
         let held = &self.births;
         patch::patch(&mut observation, self.log.iter().filter(|it| !held.holds(it)), &self.paths);
+        dying::bury(&mut observation, &doomed, &self.ends, &self.paths);
         // A patch is of what the kernel told: by the time of the look, unless that is later.
         observation.node.boottime_ns = observation.node.boottime_ns.max(span.until_ns);
         let History { by, lost, .. } = self.last.observation.history;

@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::ENDS_NS;
 use crate::observation::{
     EventCgroup, EventKind, ExitStatus, KernelEvent, Kind, NamespaceSet, Observation, RuntimeState, Task,
     Tasks,
@@ -39,27 +38,12 @@ impl Paths {
     }
 }
 
-/// Whether this is the end of a process that is there still, or of an init that waits for those whom the kernel has killed
-/// with it: it has left its namespaces by then, so that it looks dead while they may still look alive.
+/// Whether this is the end of a process that is there still.
 pub(super) fn is_leaving(event: &KernelEvent, observation: &Observation) -> bool {
-    let is_it = |task: &&Task| task.start_boottime_ns == event.process_start_boottime_ns;
-    let row = || observation.task(event.tgid).filter(is_it);
     event.kind == EventKind::Exit
-        && row().is_some_and(|task| {
-            !task.is_dead() || (is_recent(event, observation) && has_living_members(task, observation))
-        })
-}
-
-/// Who hangs in the kernel for longer, killed or not, is there.
-fn is_recent(event: &KernelEvent, observation: &Observation) -> bool {
-    event.boottime_ns + ENDS_NS >= observation.node.boottime_ns
-}
-
-/// Whether somebody lives in the PID namespace that a task is the init of.
-fn has_living_members(init: &Task, observation: &Observation) -> bool {
-    let inode = init.namespaces.get(Kind::Pid).filter(|_| init.pid_namespace_init);
-    let is_member = |task: &Task| task.namespaces.get(Kind::Pid) == inode && !task.is_dead();
-    inode.is_some() && observation.tasks.iter().any(|task| is_member(task))
+        && observation
+            .task(event.tgid)
+            .is_some_and(|it| it.start_boottime_ns == event.process_start_boottime_ns && !it.is_dead())
 }
 
 /// Applies events, in the kernel's order.
@@ -68,7 +52,7 @@ pub(super) fn patch<'a>(
     events: impl IntoIterator<Item = &'a KernelEvent>,
     paths: &Paths,
 ) {
-    let mut patch = Patch { observation, over: BTreeMap::new(), paths };
+    let mut patch = Patch::new(observation, paths);
     let mut last_ns = 0;
     for event in events {
         patch.apply(event);
@@ -83,13 +67,17 @@ pub(super) fn patch<'a>(
 }
 
 /// An observation, and what is different by now: a task that is new or another, or none.
-struct Patch<'o, 'p> {
+pub(super) struct Patch<'o, 'p> {
     observation: &'o mut Observation,
     over: BTreeMap<u32, Option<Task>>,
     paths: &'p Paths,
 }
 
-impl Patch<'_, '_> {
+impl<'o, 'p> Patch<'o, 'p> {
+    pub(super) const fn new(observation: &'o mut Observation, paths: &'p Paths) -> Self {
+        Self { observation, over: BTreeMap::new(), paths }
+    }
+
     fn task(&self, pid: u32) -> Option<&Task> {
         if let Some(over) = self.over.get(&pid) {
             return over.as_ref();
@@ -149,41 +137,26 @@ impl Patch<'_, '_> {
         let is_it = |task: &&Task| task.start_boottime_ns == event.process_start_boottime_ns;
         let Some(task) = self.task(event.tgid).filter(is_it) else { return };
         let pid_namespace = task.namespaces.get(Kind::Pid).filter(|_| task.pid_namespace_init);
-        let start_boottime_ns = task.start_boottime_ns;
-        self.remove(event.tgid);
-        self.declare_exited(event.tgid, start_boottime_ns, event.boottime_ns, event.exit.map(code));
-        // The kernel kills whoever is in the PID namespace of a dying init, and does not let it go before.
-        for (pid, start) in
-            pid_namespace.into_iter().flat_map(|inode| self.members(inode)).collect::<Vec<_>>()
-        {
-            self.remove(pid);
-            self.declare_exited(pid, start, event.boottime_ns, Some(KILLED));
-        }
+        let members: Vec<Member> = pid_namespace.into_iter().flat_map(|inode| self.members(inode)).collect();
+        let init = (event.tgid, task.start_boottime_ns);
+        self.bury(init, &members, event.boottime_ns, event.exit);
     }
 
-    fn remove(&mut self, pid: u32) {
-        self.over.insert(pid, None);
-    }
-
-    /// Processes of a PID namespace and of those below it, with their starts.
-    fn members(&self, inode: u32) -> Vec<(u32, u64)> {
-        let mut below = BTreeSet::from([inode]);
-        loop {
-            let children = (self.observation.namespaces.iter())
-                .filter(|it| it.kind == Kind::Pid && it.parent.is_some_and(|parent| below.contains(&parent)))
-                .map(|it| it.inode);
-            let before = below.len();
-            below = below.iter().copied().chain(children).collect();
-            if below.len() == before {
-                break;
+    /// Takes out who has ended, and with the init of a PID namespace its members: the kernel kills them, and does not let it
+    /// go before.
+    pub(super) fn bury(&mut self, init: Member, members: &[Member], at_ns: u64, exit: Option<ExitStatus>) {
+        let killed = members.iter().map(|member| (*member, Some(KILLED)));
+        for ((pid, start_boottime_ns), code) in std::iter::once((init, exit.map(code))).chain(killed) {
+            if self.task(pid).is_some_and(|it| it.start_boottime_ns == start_boottime_ns) {
+                self.over.insert(pid, None);
+                self.declare_exited(pid, start_boottime_ns, at_ns, code);
             }
         }
-        let inside = |task: &&Task| task.namespaces.get(Kind::Pid).is_some_and(|it| below.contains(&it));
+    }
+
+    fn members(&self, inode: u32) -> Vec<Member> {
         let seen = self.observation.tasks.iter().filter(|task| !self.over.contains_key(&task.pid));
-        seen.chain(self.over.values().flatten())
-            .filter(inside)
-            .map(|task| (task.pid, task.start_boottime_ns))
-            .collect()
+        members(self.observation, seen.chain(self.over.values().flatten()), inode)
     }
 
     /// Its runtime will say so, too.
@@ -237,7 +210,7 @@ impl Patch<'_, '_> {
         task
     }
 
-    fn finish(self) {
+    pub(super) fn finish(self) {
         let Self { observation, mut over, .. } = self;
         if over.is_empty() {
             return;
@@ -266,6 +239,30 @@ impl Patch<'_, '_> {
         }
         forget_empty(observation, left);
     }
+}
+
+/// A process: its id and its start.
+pub(super) type Member = (u32, u64);
+
+/// The processes among these that are in a PID namespace or in one below it.
+pub(super) fn members<'a>(
+    observation: &Observation,
+    tasks: impl Iterator<Item = &'a Task>,
+    inode: u32,
+) -> Vec<Member> {
+    let mut below = BTreeSet::from([inode]);
+    loop {
+        let children = (observation.namespaces.iter())
+            .filter(|it| it.kind == Kind::Pid && it.parent.is_some_and(|parent| below.contains(&parent)))
+            .map(|it| it.inode);
+        let before = below.len();
+        below = below.iter().copied().chain(children).collect();
+        if below.len() == before {
+            break;
+        }
+    }
+    let inside = |task: &&Task| task.namespaces.get(Kind::Pid).is_some_and(|it| below.contains(&it));
+    tasks.filter(inside).map(|task| (task.pid, task.start_boottime_ns)).collect()
 }
 
 /// What a look said of namespaces whose last process has ended since is of the past, unless something else keeps them.

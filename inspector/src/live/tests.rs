@@ -282,14 +282,8 @@ fn an_init_takes_its_pid_namespace_with_it_in_one_breath() {
     assert_eq!(causes, [ExitCause::Itself, ExitCause::PidNamespaceDied]);
 }
 
-#[test]
-fn who_is_killed_with_an_init_is_not_alive_while_that_waits_for_it() {
-    let mut world = application_owned();
-    let mut engine = engine(&world);
-    let end = exit(&mut world, 100, 0, 3);
-    let order = types(&tell(&mut engine, vec![end]));
-    assert_eq!(order[..3], [T::ContainerExited, T::OwnerExited, T::PodCollapsed], "{order:?}");
-    // A look finds the init past its namespaces, busybox and a child of it still in them.
+/// A look finds the init past its namespaces, busybox and a child of it still in them.
+fn kill_slowly(world: &mut World) {
     let init = world.task(100);
     init.zombie = true;
     init.namespaces = init.namespaces.iter().filter(|it| [Kind::Pid, Kind::User].contains(&it.0)).collect();
@@ -297,12 +291,38 @@ fn who_is_killed_with_an_init_is_not_alive_while_that_waits_for_it() {
     (child.pid, child.tgid, child.parent) = (201, 201, 200);
     world.seen.tasks.push(child);
     world.seen.node.boottime_ns += 50_000_000;
-    let began = [T::ContainerStarted, T::ContainerExited, T::PodSurvived];
+}
+
+#[test]
+fn who_is_killed_with_an_init_does_not_begin_again_while_that_waits_for_it() {
+    let mut world = application_owned();
+    let mut engine = engine(&world);
+    let end = exit(&mut world, 100, 0, 3);
+    let order = types(&tell(&mut engine, vec![end]));
+    assert_eq!(order[..3], [T::ContainerExited, T::OwnerExited, T::PodCollapsed], "{order:?}");
+    kill_slowly(&mut world);
+    let of_containers = [T::ContainerStarted, T::ContainerExited, T::PodSurvived];
     let events = advance(&mut engine, &world);
-    assert!(!events.iter().any(|it| began.contains(&it.event_type)), "{events:#?}");
+    assert!(!events.iter().any(|it| of_containers.contains(&it.event_type)), "{events:#?}");
     // Whom the kernel cannot kill, it has not killed.
     world.seen.node.boottime_ns += ENDS_NS;
     the(&advance(&mut engine, &world), T::ContainerStarted);
+}
+
+#[test]
+fn a_look_in_the_middle_of_a_collapse_finds_no_survivor() {
+    let mut world = application_owned();
+    let mut engine = engine(&world);
+    kill_slowly(&mut world);
+    let order = types(&advance(&mut engine, &world));
+    assert_eq!(order[..3], [T::ContainerExited, T::OwnerExited, T::PodCollapsed], "{order:?}");
+    // What the kernel told of it comes late, and the next look finds nobody.
+    let end = exit(&mut world, 100, 0, 3);
+    assert_eq!(tell(&mut engine, vec![end]), []);
+    world.seen.tasks.retain(|task| task.pid < 100);
+    world.seen.node.boottime_ns += 50_000_000;
+    let events = advance(&mut engine, &world);
+    assert!(!events.iter().any(|it| it.event_type != T::NamespaceDestroyed), "{events:#?}");
 }
 
 #[test]
